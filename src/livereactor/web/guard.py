@@ -68,6 +68,9 @@ class Guard:
         self._troubles = SparseLog(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._shake_hands(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,6 +83,12 @@ class Guard:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._guarded(scope, body, answer, headers)
             self._log(scope, answer, time.monotonic() - began)
+
+    async def _shake_hands(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except LivereactorError as error:  # of what stands between the guard and the routes, before any handshake
+            await problem_response(error)(scope, receive, send)
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[str, str]) -> None:
         # A page that points its own name at this machine can send what only proxies should: Host counts as it came.

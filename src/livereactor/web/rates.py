@@ -23,16 +23,21 @@ _NETWORK_BITS: Final = 64  # of IPv6: what one customer has, and changes its add
 
 
 class FailedAttempts:
-    """Counts wrong keys by the address they come from."""
+    """Counts wrong keys by the address they come from.
 
-    def __init__(self) -> None:
+    Args:
+        what: the name of such keys, in the plural.
+    """
+
+    def __init__(self, what: str = "API keys") -> None:
+        self._what = what
         self._limit = RateLimitItemPerMinute(ALLOWED)
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def must_not_be_too_many(self, peer: str | None) -> None:
         """Raise `QuotaError` (429) while an address has shown too many."""
         if not self._counter.test(self._limit, network(peer)):
-            text = f"{ALLOWED} of {ALLOWED} wrong API keys a minute came from this address; fix the key, retry in 60 s"
+            text = f"{ALLOWED} of {ALLOWED} wrong {self._what} a minute came from this address; mend it, retry in 60 s"
             raise QuotaError(text, quota_type="wrong_keys", limit=ALLOWED, current=ALLOWED, retry_after=60)
 
     def count(self, peer: str | None) -> None:
@@ -60,7 +65,7 @@ class RateGate:
 
     Args:
         knows: whether a request shows credentials that are right; any others are none.
-        anonymous: requests a minute without them; 0 = unlimited.
+        anonymous: requests and handshakes of WebSockets a minute without them; 0 = unlimited.
         creating: requests a minute that make something; 0 = unlimited.
     """
 
@@ -73,7 +78,7 @@ class RateGate:
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             await self._count(HTTPConnection(scope))
         await self._app(scope, receive, send)
 
@@ -100,4 +105,4 @@ class RateGate:
 
 def _is_creating(request: HTTPConnection) -> bool:
     scope = request.scope
-    return scope["method"] == "POST" and not scope["path"].endswith(_NOT_CREATING)
+    return scope.get("method") == "POST" and not scope["path"].endswith(_NOT_CREATING)

@@ -25,6 +25,7 @@ from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import OPEN, ApiKey
 from livereactor.web.access import is_of_this_machine, page_origin, peer
+from livereactor.web.rates import FailedAttempts
 
 GUEST: Final = "guest"  # the account of everybody without credentials
 _FOUND: Final = "livereactor.holder"  # key of a scope
@@ -66,6 +67,7 @@ class Authenticator:
         self._store, self.keys, self._secrets = store, keys, secrets
         self._tokens = Tokens(secrets.token_keys)
         self._options, self._unix_us = options, unix_us
+        self._failed_workers = FailedAttempts("worker credentials")
 
     async def caller(self, request: HTTPConnection) -> Caller:
         """Return the caller of a request.
@@ -89,15 +91,28 @@ class Authenticator:
         The result stays with the request, so that a wrong key counts as one failed attempt.
         """
         with suppress(UnauthorizedError):
-            self.must_be_worker(request)
+            self._worker(_shown_by_worker(request))
             return True
         found = request.scope[_FOUND] = await self._holder(request)
         return isinstance(found, Caller)
 
     def must_be_worker(self, request: HTTPConnection) -> WorkerIdentity:
-        """Return the worker that asks; raises `UnauthorizedError` unless it shows a credential or the worker secret."""
-        kind, _, shown = request.headers.get("authorization", "").partition(" ")
-        shown = shown.strip() if kind.lower() == "bearer" else ""
+        """Return the worker that asks.
+
+        Raises:
+            UnauthorizedError: it shows neither a worker's credential nor the worker secret, or a wrong one.
+            QuotaError: too many wrong ones from this address.
+        """
+        shown = _shown_by_worker(request)
+        try:
+            return self._worker(shown)
+        except UnauthorizedError:
+            if shown:
+                self._failed_workers.must_not_be_too_many(peer(request))
+                self._failed_workers.count(peer(request))
+            raise
+
+    def _worker(self, shown: str) -> WorkerIdentity:
         if shown.startswith(WORKER_PREFIX):
             return identified(shown, self._secrets.worker_ring, now_at=self._unix_us() / 1e6)
         if not self._secrets.knows_worker(shown):
@@ -213,6 +228,11 @@ class Authenticator:
             raise ForbiddenError(
                 f"max_concurrent_sessions {at_once} is over the account's {most} concurrent sessions; ask for no more"
             )
+
+
+def _shown_by_worker(request: HTTPConnection) -> str:
+    kind, _, shown = request.headers.get("authorization", "").partition(" ")
+    return shown.strip() if kind.lower() == "bearer" else ""
 
 
 def _shown(headers: Mapping[str, str]) -> _Shown:

@@ -1,0 +1,83 @@
+"""WebSocket handshakes that nobody asked for, and guesses at the worker secret: counted by address, then refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
+from livereactor.protocol import link
+from livereactor.web.rates import ALLOWED
+from tests.hostile.visitors import dial, program, status
+from tests.integration.coordinator.rig import Served, coordinating
+
+OPTIONS = CoordinatorOptions(quotas=Quotas(0, 0), rates=Rates(anonymous=5, creating=0))
+HANDSHAKE = (
+    b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+async def knock(served: Served, secret: str, *, path: str = link.PATH, source: str = "192.0.2.7") -> tuple[int, str]:
+    """Status and text of the answer to a handshake from that address; 101 = it was let in."""
+    headers = {"Authorization": f"Bearer {secret}", "X-Forwarded-For": source}
+    try:
+        async with connect(served.url.replace("http", "ws") + path, additional_headers=headers, proxy=None):
+            return 101, ""
+    except InvalidStatus as refused:
+        body = refused.response.body or b"{}"
+        return refused.response.status_code, json.loads(body).get("error", "") if body.startswith(b"{") else ""
+
+
+@pytest.mark.parametrize("path", [link.PATH, "/no/such/socket"])
+async def test_handshakes_count_as_requests_without_a_token(path: str) -> None:
+    async with coordinating(OPTIONS) as served:
+        found = [await knock(served, "wrong", path=path) for _ in range(7)]
+        assert all(status in (401, 403) for status, _ in found[:5]), found
+        for status, said in found[5:]:
+            assert status == 429, found
+            assert said.startswith("5 of 5 requests without a token a minute")
+        async with httpx2.AsyncClient(base_url=served.url) as nobody:  # of the same address
+            assert (await nobody.get("/health", headers={"X-Forwarded-For": "192.0.2.7"})).status_code == 429
+        assert (await knock(served, served.secrets.worker))[0] == 101  # behind the same NAT
+        assert (await knock(served, "wrong", source="192.0.2.8"))[0] == 401
+
+
+async def test_wrong_worker_secrets_are_counted_over_every_route_of_workers() -> None:
+    options = CoordinatorOptions(quotas=Quotas(0, 0), rates=Rates(anonymous=0, creating=0))
+    wrong = {"Authorization": "Bearer wk_wrong", "X-Forwarded-For": "192.0.2.7"}
+    async with coordinating(options) as served, httpx2.AsyncClient(base_url=served.url) as http:
+        for _ in range(ALLOWED // 3):
+            assert (await knock(served, "wrong"))[0] == 401
+            assert (await http.post("/workers/w1/died", headers=wrong)).status_code == 401
+            assert (await http.get("/internal/blobs/recordings/a", headers=wrong)).status_code == 401
+        status, said = await knock(served, "wrong")
+        assert status == 429
+        assert said.startswith(f"{ALLOWED} of {ALLOWED} wrong worker credentials a minute")
+        refused = await http.get("/internal/blobs/recordings/a", headers=wrong)
+        assert (refused.status_code, refused.json()["quota_type"]) == (429, "wrong_keys")
+        assert (await http.post("/workers/w1/died")).status_code == 401  # none shown: no guess
+        assert (await knock(served, served.secrets.worker))[0] == 101
+        assert (await knock(served, "wrong", source="192.0.2.8"))[0] == 401
+
+
+async def test_tokens_and_keys_of_clients_are_no_guesses_at_the_worker_secret() -> None:
+    async with coordinating() as served:
+        for _ in range(ALLOWED + 1):
+            assert (await served.http.get("/sessions", headers={"X-Forwarded-For": "192.0.2.7"})).status_code == 200
+        assert (await knock(served, "wrong"))[0] == 401
+
+
+def test_handshakes_at_serve_are_refused_without_a_traceback(tmp_path: Path) -> None:
+    with program("serve", tmp_path) as found:
+        for path, expected in ((link.PATH, 401), ("/no/such/socket", 403), ("/", 403)):
+            for _ in range(3):
+                with dial(found) as end:
+                    end.sendall(HANDSHAKE % path.encode())
+                    assert status(end) == expected, path
+        assert "Traceback" not in found.log()
