@@ -56,6 +56,7 @@ async def ask(
     headers: Mapping[str, str] | None = None,
 ) -> httpx2.Response | None:
     """One request, its status counted; None where no answer came."""
+    tally.sent += 1
     try:
         answer = await client.request(method, path, json=json, content=content, headers=headers)
     except httpx2.TimeoutException:

@@ -48,10 +48,15 @@ class Target:
 
 
 class Tally:
-    """Counts of what an attacker did and was told, by words such as `429` or `closed`."""
+    """Counts of what an attacker sent, and of what it was told, by words such as `429` or `closed`.
+
+    Attributes:
+        sent: requests, messages or packets.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.sent = 0
 
     def saw(self, what: str | int, count: int = 1) -> None:
         """Count an answer."""

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from bench.hostile.attack import Attack, Tally, Target
@@ -22,7 +22,17 @@ from tests.tools.processes import REPOSITORY
 
 LEAVES = 30.0  # seconds that an attacker has to begin, and to close what it opened
 GIVING_WAY = ("nice", "-n", "19")
-Strike: TypeAlias = Callable[[float], Awaitable[Counter[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """What came of an attack: what was sent, and what was answered, counted."""
+
+    sent: int
+    answers: Counter[str]
+
+
+Strike: TypeAlias = Callable[[float], Awaitable[Struck]]
 
 
 @asynccontextmanager
@@ -36,13 +46,14 @@ async def attacker(attack: Attack, target: Target) -> AsyncIterator[Strike]:
         stdout=asyncio.subprocess.PIPE,
     )
 
-    async def strike(seconds: float) -> Counter[str]:
+    async def strike(seconds: float) -> Struck:
         order = json.dumps({"attack": attack.name, "target": asdict(target), "seconds": seconds})
         async with asyncio.timeout(seconds + LEAVES):
             said, _ = await process.communicate(order.encode())
         if process.returncode != 0:
             raise RuntimeError(f"the attacker {attack.name} ended with {process.returncode}")
-        return Counter(json.loads(said))
+        found = json.loads(said)
+        return Struck(found["sent"], Counter(found["answers"]))
 
     try:
         assert process.stdout is not None
@@ -61,16 +72,17 @@ def target_of(given: Mapping[str, Any]) -> Target:
     return Target(**{**given, **lists, "media": tuple((host, port) for host, port in given["media"])})
 
 
-async def _attack(order: Mapping[str, Any]) -> Counter[str]:
+async def _attack(order: Mapping[str, Any]) -> Tally:
     tally = Tally()
     try:
         async with asyncio.timeout(order["seconds"]):
             await ATTACKS[order["attack"]].run(target_of(order["target"]), tally)
     except TimeoutError:
         pass
-    return tally.counts
+    return tally
 
 
 if __name__ == "__main__":
     print("ready", flush=True)
-    print(json.dumps(asyncio.run(_attack(json.load(sys.stdin)))))
+    tally = asyncio.run(_attack(json.load(sys.stdin)))
+    print(json.dumps({"sent": tally.sent, "answers": tally.counts}))

@@ -18,6 +18,7 @@ async def endless_headers(target: Target, tally: Tally) -> None:
     async def one(_: int) -> None:
         async for _ in paced(5):
             async with wire(target) as (reader, writer):
+                tally.sent += 1
                 try:
                     writer.write(BEGIN)
                     for _ in range(64):  # 4 MiB: what is read of them is what counts
@@ -36,6 +37,7 @@ async def slow_headers(target: Target, tally: Tally) -> None:
     async def one(_: int) -> None:
         while True:
             async with wire(target) as (reader, writer):
+                tally.sent += 1
                 try:
                     writer.write(BEGIN + b"x: ")
                     while not reader.at_eof():
@@ -59,6 +61,7 @@ async def idle_sockets(target: Target, tally: Tally) -> None:
     async def one(_: int) -> None:
         async for _ in paced(2):
             async with wire(target) as (reader, _writer):
+                tally.sent += 1
                 tally.saw(await status(reader))
 
     await together(SHARE + 40, one)
@@ -71,6 +74,7 @@ async def connection_churn(target: Target, tally: Tally) -> None:
         async for number in paced(25):
             async with wire(target) as (reader, writer):
                 writer.write(BEGIN + b"\r\n")
+                tally.sent += 1
                 if number % 2:
                     tally.saw(await status(reader))
 
@@ -89,7 +93,22 @@ async def bodies_before_keys(target: Target, tally: Tally) -> None:
     await together(8, one)
 
 
+async def busy_neighbour(target: Target, tally: Tally) -> None:
+    """Compute, and leave the server alone."""
+    while True:
+        sum(range(100_000))
+        await asyncio.sleep(0)
+
+
 ATTACKS = (
+    Attack(
+        "busy-neighbour",
+        "a process of the same machine computes at the priority of the attackers, and sends nothing",
+        "nothing: this is what the bench itself costs",
+        busy_neighbour,
+        may=frozenset(),
+        programs=BOTH,
+    ),
     Attack(
         "endless-headers",
         "eight connections send header lines of 64 KiB without an end",

@@ -19,8 +19,8 @@ from tests.tools.processes import REPOSITORY
 FOLDER = RESULTS / "hostile"
 PAGE = REPOSITORY / "docs" / "hostile.md"
 HEAD = (
-    "| attack | against | frame gap p99 | command p99 | server's memory | left behind | the attacker was answered | "
-    "verdict |\n|---|---|---|---|---|---|---|---|"
+    "| attack | against | frame gap p99 | command p99 | server's memory | left behind | sent | answered | "
+    "verdict |\n|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -40,6 +40,7 @@ def save(
         "quiet": asdict(measured.quiet),
         "attacked": asdict(measured.attacked),
         **{name: _counts(asdict(getattr(measured, name))) for name in ("before", "peak", "after")},
+        "sent": measured.sent,
         "answers": dict(measured.answers.most_common()),
         "wrong": wrong,
     }
@@ -63,6 +64,7 @@ def line(row: Mapping[str, Any]) -> str:
         f"{quiet['command_p99']:g} → {attacked['command_p99']:g} ms",
         f"{before:.0f} → {peak:.0f} → {after:.0f} MB",
         ", ".join(left) or "nothing",
+        f"{row['sent']:,}",
         ", ".join(f"{what} × {count:,}" for what, count in row["answers"].items()) or "–",
         "; ".join(row["wrong"]) or "withstood",
     )

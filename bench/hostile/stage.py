@@ -18,15 +18,15 @@ from bench.hostile.verdict import Measured, is_back
 from bench.hostile.watching import held, peaked, settled, udp_ports, watched
 from livereactor import Reactor
 from tests.tools.netns import ADDRESS
-from tests.tools.processes import LIVEREACTOR, REPOSITORY, free_port, running
 from tests.tools.processes import Program as Server
+from tests.tools.processes import livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
 MODEL = "examples/conformance.py"
 SIZE = {"CONFORMANCE_WIDTH": "640", "CONFORMANCE_HEIGHT": "360"}
-KEY = "the key of a runtime on the stage"
 # Attackers come from addresses that are nobody's interface: media is not gathered there, and each attack has its own.
 ATTACKERS = "198.18.64.0/18"
+SOURCES: dict[Program, str] = {"serve": "198.18", "run": "127.0"}  # `run` listens on loopback, as it does by default
 SETTLES = 45.0  # seconds: offers and lost clients are given up after 30, idle connections sooner
 WARM_UP = 0.2  # of the attack: what is loaded once is not what grows
 LINKS = 4  # of each kind
@@ -54,17 +54,17 @@ class Stage:
         await settled(pid, lambda now: now.descriptors <= first.descriptors and now.udp <= first.udp, SETTLES)
         async with attacker(attack, target) as strike:
             quiet, before = await asyncio.gather(self.owner.feels(seconds), watched(pid, seconds))
-            felt, peak, answers = await asyncio.gather(self.owner.feels(seconds), peaked(pid, seconds), strike(seconds))
+            felt, peak, struck = await asyncio.gather(self.owner.feels(seconds), peaked(pid, seconds), strike(seconds))
         after = await settled(pid, lambda now: is_back(before, now), SETTLES)
         ended, self.owner.ended = self.owner.ended, []
-        return Measured(quiet, felt, before, peak, after, answers, ended)
+        return Measured(quiet, felt, before, peak, after, struck.sent, struck.answers, ended)
 
     def _target(self) -> Target:
         """A fresh address, and fresh links: what one attack spent is no other's."""
         number = next(self._numbers)
         given = {
             "url": self.server.url,
-            "source": f"198.18.{64 + number // 250}.{1 + number % 250}",
+            "source": f"{SOURCES[self.program]}.{64 + number // 250}.{1 + number % 250}",
             "session": self.owner.session,
             "media": tuple((ADDRESS, port) for port in udp_ports(self.server.pid)),
         }
@@ -92,7 +92,7 @@ async def on_stage(program: Program, **environment: str) -> AsyncIterator[Stage]
             await asyncio.to_thread(server.wait_for_worker)
             reactor = Reactor("conformance", server.key, api_url=server.url)
         else:
-            reactor = Reactor("conformance", jwt=KEY, local=server.url)
+            reactor = Reactor("conformance", local=server.url)
         async with owning(reactor) as owner:
             yield Stage(program, server, owner)
 
@@ -105,14 +105,5 @@ def _started(program: Program, folder: Path, environment: dict[str, str]) -> Ite
         with livereactor_serve([MODEL], log_path=folder / "log", environment=given, host=ADDRESS) as coordinator:
             yield coordinator
     else:
-        port = free_port(ADDRESS)
-        command = (*LIVEREACTOR, "run", MODEL, "--host", ADDRESS, "--port", str(port), "--key", KEY)
-        with running(
-            command,
-            port=port,
-            host=ADDRESS,
-            log_path=folder / "log",
-            environment=given,
-            directory=REPOSITORY,
-        ) as runtime:
+        with livereactor_run(MODEL, log_path=folder / "log", environment=given) as runtime:
             yield runtime

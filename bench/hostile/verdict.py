@@ -24,6 +24,7 @@ class Measured:
     Attributes:
         quiet, attacked: what the owner felt.
         before, peak, after: what the server held: quiet, at most while attacked, and once it had settled.
+        sent: what the attacker sent: requests, messages or packets.
         answers: what the attacker was answered, counted.
         ended: what ended the owner's session or connection.
     """
@@ -33,6 +34,7 @@ class Measured:
     before: Held
     peak: Held
     after: Held
+    sent: int
     answers: Counter[str]
     ended: Sequence[str] = ()
 

@@ -17,7 +17,7 @@ from bench.hostile.watching import MB, Held
 
 FELT = Felt(40.0, 3.0, 300, 200, 0)
 HELD = Held(300 * MB, 100, 4, frozenset({1, 2}))
-FINE = Measured(FELT, FELT, HELD, HELD, HELD, Counter({"429": 3}))
+FINE = Measured(FELT, FELT, HELD, HELD, HELD, 1234, Counter({"429": 3}))
 
 
 async def nothing(target: Target, tally: Tally) -> None:
@@ -67,7 +67,7 @@ def test_a_page_shows_each_attack_and_its_row(tmp_path: Path) -> None:
     write_page([ATTACK], tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "| `knocking` | a visitor knocks | patience |" in page
-    assert "40 → 40 ms | 3 → 3 ms | 300 → 300 → 300 MB | 2 UDP sockets | 429 × 1,200 | 2 UDP sockets are left |" in page
+    assert "40 → 40 ms | 3 → 3 ms | 300 → 300 → 300 MB | 2 UDP sockets | 1,234 | 429 × 1,200 | 2 UDP sockets are left |" in page
     assert "`livereactor run`\n" not in page
 
 
