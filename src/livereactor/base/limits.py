@@ -30,6 +30,8 @@ class Limits:
     viewer_message_rate: float = 20.0  # messages a second of a viewer, 5 seconds' worth at once: a ping every 5 s
     viewer_message_rate_bytes: float = 64.0 * KIB  # bytes a second of a viewer, 5 seconds' worth at once
     pause_rate: float = 10.0  # pauses and resumes a second, 4 seconds' worth at once; each may cost a key frame
+    # per session
+    moderation_questions: int = 4  # to a moderator at once; one session must not take the places of the others
     # other bounds
     body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
     # HTTP: before anybody is asked who it is

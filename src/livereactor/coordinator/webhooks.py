@@ -10,12 +10,9 @@ Signed as the Standard Webhooks specification says (v1, HMAC-SHA256), so its lib
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,6 +20,7 @@ import httpx2
 import stamina
 import structlog
 
+from livereactor.base.signatures import signed, signing_key
 from livereactor.base.sparse_log import SparseLog
 from livereactor.coordinator.cluster.role import Role
 from livereactor.store.port import Store, StoreUnavailableError, Tx
@@ -36,7 +34,6 @@ ATTEMPTS: Final = 5
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds between two attempts
 PAUSE: Final = 30.0  # seconds after all attempts at an event failed
 _LATER: Final = frozenset({408, 425, 429})  # the 4xx that mean: not now
-_PREFIX: Final = "whsec_"
 _INTERNAL: Final = frozenset({"token"})  # fields of an event that are not posted
 log = SparseLog(structlog.get_logger("livereactor.webhooks"))
 
@@ -61,7 +58,7 @@ class Webhooks:
         client: httpx2.AsyncClient | None = None,
     ) -> None:
         self._store, self._url, self._unix_us = store, url, unix_us
-        self._keys = [_key(each) for each in secrets]
+        self._keys = [signing_key(each) for each in secrets]
         self._client = client or httpx2.AsyncClient(timeout=TIMEOUT, follow_redirects=False)
         # Another URL has another cursor. The name must not contain the URL, which may hold a secret of the operator's.
         self._cursor = f"webhooks.{hashlib.sha256(url.encode()).hexdigest()[:16]}"
@@ -173,24 +170,3 @@ def payload(event: EventRecord) -> bytes:
     data |= {name: value for name, value in event.data.items() if name not in _INTERNAL}
     at = datetime.fromtimestamp(event.at_us / 1e6, UTC)
     return json.dumps({"type": event.kind, "timestamp": at.isoformat(), "data": data}).encode()
-
-
-def signed(keys: Sequence[bytes], message: str, at: int, body: bytes) -> Mapping[str, str]:
-    """Return the headers of a message, with its signature by each key; `at` is Unix seconds."""
-    content = f"{message}.{at}.".encode() + body
-    digests = [hmac.new(key, content, hashlib.sha256).digest() for key in keys]
-    return {
-        "Content-Type": "application/json",
-        "webhook-id": message,
-        "webhook-timestamp": str(at),
-        "webhook-signature": " ".join(f"v1,{base64.b64encode(each).decode()}" for each in digests),
-    }
-
-
-def _key(secret: str) -> bytes:
-    if secret.startswith(_PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
-            pass  # a secret that is plain text and happens to begin like that
-    return secret.encode()

@@ -97,10 +97,22 @@ class ClientInfoBody(Body):
         return self.sdk_type.startswith("livereactor")
 
 
+class ModerationTerms(Body):
+    """The terms on which a coordinator has a session's content moderated.
+
+    Attributes:
+        fields: the texts and files that are asked about: those marked `moderate`, or all.
+        on_failure: whether content passes (`open`) where there is no verdict.
+    """
+
+    fields: Literal["marked", "all"] = "marked"
+    on_failure: Literal["open", "closed"] = "open"
+
+
 class StartSession(Body):
     """Body of `POST /start_session`. Windows, in seconds, shorten the operator's.
 
-    Only a relay names ICE servers and the account whose Session it is.
+    Only a relay names ICE servers, the account whose Session it is, and the terms of moderation.
     """
 
     extra_args: dict[str, Any] | None = None
@@ -114,6 +126,7 @@ class StartSession(Body):
     unclaimed_window: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ice_servers: list[IceServerBody] | None = None
     account: str = Field(default="", max_length=128)
+    moderation: ModerationTerms | None = None
 
     @property
     def is_stepped(self) -> bool:

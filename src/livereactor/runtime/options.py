@@ -9,6 +9,8 @@ from typing import Any
 
 from livereactor.base.limits import Limits
 from livereactor.engine.port import IceServer, PeerConfig
+from livereactor.moderation.judge import Judge
+from livereactor.protocol.http import ModerationTerms
 from livereactor.protocol.turn import turn_credentials
 from livereactor.runtime.recording.options import RecorderOptions
 
@@ -33,6 +35,18 @@ class SharedRelays:
 
 
 @dataclass(frozen=True, slots=True)
+class Moderated:
+    """The judge of what clients send, and the terms on which it is asked.
+
+    Attributes:
+        terms: of every Session; None = each Session's start brings its own, or none.
+    """
+
+    judge: Judge
+    terms: ModerationTerms | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeOptions:
     """The operator's choices for a Runtime.
 
@@ -45,6 +59,7 @@ class RuntimeOptions:
         recorder: how Sessions are recorded; None = not at all.
         reloads: the author works on the model (`livereactor dev`), so a model that cannot open a Session is reloaded,
             and its process not replaced.
+        moderation: who is asked about prompts and uploads before the model sees them; None = nobody.
         upload_types: MIME types that may be uploaded, such as `image/png` or `image/*`; none = any.
     """
 
@@ -57,3 +72,4 @@ class RuntimeOptions:
     upload_types: tuple[str, ...] = ()
     recorder: RecorderOptions | None = None
     reloads: bool = False
+    moderation: Moderated | None = None

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from livereactor.base.errors import LivereactorError
+from livereactor.base.signatures import signed, signing_key
 from livereactor.cli.main import app
-from livereactor.coordinator.webhooks import _key, signed
 from livereactor.settings import resolve
 from tests.tools.figures import figures_of_outputs
 from tests.tools.processes import REPOSITORY
@@ -69,12 +69,12 @@ def test_what_is_signed_here_is_verified_there() -> None:
     exec(code, there)
     body = b'{"type": "session.ended"}'
     now = int(time.time())
-    for keys in ([_key(SECRET)], [b"another", _key(SECRET)]):
+    for keys in ([signing_key(SECRET)], [b"another", signing_key(SECRET)]):
         headers = dict(signed(keys, "evt_1", now, body))
         assert there["is_genuine"](SECRET, headers, body)
         assert not there["is_genuine"](SECRET, headers, body + b" ")
     assert not there["is_genuine"](SECRET, dict(signed([b"another"], "evt_1", now, body)), body)
-    assert not there["is_genuine"](SECRET, dict(signed([_key(SECRET)], "evt_1", now - 3600, body)), body)
+    assert not there["is_genuine"](SECRET, dict(signed([signing_key(SECRET)], "evt_1", now - 3600, body)), body)
 
 
 async def test_every_figure_is_explained() -> None:

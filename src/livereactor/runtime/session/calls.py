@@ -1,7 +1,7 @@
 """Calls: Commands and steps on their way to the model, and the one outcome of each. Loop only.
 
-Calls of one Connection keep their order: behind a call that waits for an Upload's bytes, later ones wait too. Outcomes
-are sent in the order of the calls, each before the messages that its handler sent to all.
+Calls of one Connection keep their order: behind a call that waits for an Upload's bytes, or for a moderator's verdict,
+later ones wait too. Outcomes are sent in the order of the calls, each before the messages that its handler sent to all.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from livereactor.base.errors import LimitError, LivereactorError, UnavailableErr
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.protocol import messages as m
+from livereactor.protocol.moderated import Content
 from livereactor.protocol.schema import ModelSchema, argument_uploads, arguments_with_files, validate_arguments
 from livereactor.runtime.execution.command_queue import WAITING_BYTES, size_of
 from livereactor.runtime.execution.model_thread import ModelThread
@@ -37,6 +38,7 @@ from livereactor.runtime.interfaces import (
 )
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.metrics import Metrics
+from livereactor.runtime.session.moderation import Moderation
 from livereactor.runtime.session.running import SessionTimes
 from livereactor.runtime.session.steps import checked_calls, failure_of, refused, step_media, step_result
 from livereactor.runtime.session.uploads import Uploads
@@ -50,9 +52,11 @@ Fail = Callable[[LivereactorError], None]
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A call that waits for files, or for a call that does."""
+    """A call that waits for files or a moderator, or for a call that does."""
 
+    connection: int
     uploads: frozenset[str]
+    contents: tuple[Content, ...]  # to be judged
     run: Callable[[Files], None]
     fail: Fail
     size: int  # bytes that its arguments keep; those of steps are bounded by STEPS_WAITING
@@ -72,10 +76,23 @@ class Calls:
 
     Attributes:
         times: of the running Session.
+
+    Args:
+        moderation: judges what calls and uploads bring.
+        notify: takes the notices of moderation for a Connection; one with the action `terminate` ends the Session.
     """
 
-    def __init__(self, model: ModelThread, uploads: Uploads, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        model: ModelThread,
+        uploads: Uploads,
+        limits: Limits,
+        metrics: Metrics,
+        moderation: Moderation,
+        notify: Callable[[int, m.Moderation], None],
+    ) -> None:
         self._model, self._uploads, self._limits, self._metrics = model, uploads, limits, metrics
+        self._moderation, self._notify = moderation, notify
         self._waiting: dict[int, deque[_Waiting]] = {}
         self._running: deque[_Running] = deque()
         self._steps = 0
@@ -106,7 +123,9 @@ class Calls:
             future = self._model.call(Call(command.name, filled, marks, size), client)
             self._then(future, lambda done: self._replied(channels, command, done, marks, fail), fail)
 
-        self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size)
+        moderation = self._moderation
+        contents = moderation.contents(schema, [(command.name, arguments)]) if moderation.applies else ()
+        self._in_order(client.id, argument_uploads(spec, arguments), run, fail, size, contents)
 
     def step(
         self,
@@ -145,12 +164,21 @@ class Calls:
             self._then(self._model.step(StepInput(filled.state, filled.commands, media)), stepped, over)
 
         self._steps += 1
-        self._in_order(client.id, calls.uploads, run, over)
+        named = ((each.command, each.arguments) for _, each in (*calls.state, *calls.commands))
+        contents = self._moderation.contents(schema, named) if self._moderation.applies else ()
+        self._in_order(client.id, calls.uploads, run, over, contents=contents)
 
-    async def uploaded(self, upload: str, log: SparseLog) -> None:
-        """Tell the model of a file that a client has uploaded, once its bytes are there."""
+    async def uploaded(self, upload: str, connection: int, log: SparseLog) -> None:
+        """Tell the model of a file that a client has uploaded, once its bytes are there and have been judged."""
         try:
-            self._model.uploaded(await self._uploads.file(upload))
+            file = await self._uploads.file(upload)
+            error, notices = await self._moderation.judge_upload(file)
+            if error is None:
+                self._model.uploaded(file)
+            else:
+                log.info("upload notice refused", reason=error.message)
+            for notice in notices:
+                self._notify(connection, notice)
         except LivereactorError as error:
             log.info("upload notice refused", reason=error.message)
         except Exception:  # any error of the store
@@ -158,11 +186,11 @@ class Calls:
 
     @property
     def waiting(self) -> frozenset[int]:
-        """The Connections that have calls which wait for files."""
+        """The Connections that have calls which wait for files or a moderator."""
         return frozenset(self._waiting)
 
     def forget(self, connection: int) -> None:
-        """Fail the calls of a Connection that wait for files: the client has gone."""
+        """Fail the calls of a Connection that wait for files or a moderator: the client has gone."""
         if (worker := self._workers.pop(connection, None)) is not None:
             worker.cancel()
         queue = self._waiting.pop(connection, None)
@@ -212,35 +240,46 @@ class Calls:
             call.finish(call.future)
 
     def _in_order(
-        self, connection: int, uploads: Iterable[str], run: Callable[[Files], None], fail: Fail, size: int = 0
+        self,
+        connection: int,
+        uploads: Iterable[str],
+        run: Callable[[Files], None],
+        fail: Fail,
+        size: int = 0,
+        contents: tuple[Content, ...] = (),
     ) -> None:
         needed = frozenset(uploads)
         queue = self._waiting.get(connection)
-        if queue is None and not needed:
+        if queue is None and not needed and not contents:
             run({})
             return
-        waiting = _Waiting(needed, run, fail, size)
+        waiting = _Waiting(connection, needed, contents, run, fail, size)
         if queue is not None:
             limit = self._limits.command_queue
             if len(queue) >= limit or sum(each.size for each in queue) >= WAITING_BYTES:
-                text = f"{len(queue)} of {limit} commands, or 64 MiB of them, wait for an upload; write its bytes"
-                fail(LimitError(text))
+                text = f"{len(queue)} of {limit} commands, or 64 MiB of them, wait for an upload or for moderation"
+                fail(LimitError(f"{text}; send the next once they have their outcomes"))
             else:
                 queue.append(waiting)
             return
         queue = self._waiting[connection] = deque([waiting])
         self._workers[connection] = asyncio.create_task(
-            self._run_waiting(connection, queue), name=f"uploads of {connection}"
+            self._run_waiting(connection, queue), name=f"calls of {connection}"
         )
 
     async def _run_waiting(self, connection: int, queue: deque[_Waiting]) -> None:
         while queue:
             files, error = await self._files(queue[0].uploads)
+            notices: Sequence[m.Moderation] = ()
+            if error is None and queue[0].contents:
+                error, notices = await self._moderation.judge(queue[0].contents, files)
             waiting = queue.popleft()
             try:
                 waiting.fail(error) if error is not None else waiting.run(files)
             except Exception as failed:
                 waiting.fail(_public(failed))
+            for notice in notices:
+                self._notify(waiting.connection, notice)
         if self._waiting.get(connection) is queue:
             del self._waiting[connection], self._workers[connection]
 

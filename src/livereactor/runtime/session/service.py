@@ -37,7 +37,7 @@ from livereactor.blobs.port import Blobs
 from livereactor.engine.port import Candidate, Channel, Engine, IceServer
 from livereactor.media.frames import Pixels
 from livereactor.protocol import messages as m
-from livereactor.protocol.http import Offer, StartSession, StopSession
+from livereactor.protocol.http import ModerationTerms, Offer, StartSession, StopSession
 from livereactor.protocol.openapi import to_openapi
 from livereactor.protocol.stages import SessionStages
 from livereactor.runtime.authoring.model import Model, definition_of
@@ -75,6 +75,7 @@ from livereactor.runtime.session.lifecycle import (
 from livereactor.runtime.session.member import FLAT_CONNECTION, ConnectionIds, Offered
 from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.metrics import EventLog, Metrics
+from livereactor.runtime.session.moderation import Moderation
 from livereactor.runtime.session.peers import Peers
 from livereactor.runtime.session.running import RunningSession
 from livereactor.runtime.session.steps import refused, starting_calls
@@ -122,7 +123,10 @@ class Runtime:
             path=self.options.config_path,
             limits=self.limits,
         )
-        self.calls = Calls(self.model_thread, self.uploads, self.limits, self.metrics)
+        self.moderation = Moderation(self.options.moderation, definition_of(model).name, self.limits)
+        self.calls = Calls(
+            self.model_thread, self.uploads, self.limits, self.metrics, self.moderation, notify=self._moderated
+        )
         self.peers = Peers(
             self,
             engine,
@@ -139,6 +143,7 @@ class Runtime:
         self.changes = Changes()
         self._connection_ids = ConnectionIds(self.limits.minted_ids)
         self._makes_credentials = False  # for the relays of the running Session
+        self._offence: tuple[int, m.Moderation] | None = None  # for which moderation ends the running Session
         self._watchers: list[Callable[[e.SessionTransition], None]] = []
         self._loop: asyncio.AbstractEventLoop
         self._machine_loop = MachineLoop[e.MembershipEvent, e.MembershipEffect](self._apply, e.TimedOut)
@@ -309,22 +314,32 @@ class Runtime:
         Raises:
             UnavailableError: the model is not ready in time, or has stopped.
             ConflictError: the running Session is of the other generation.
+            ModeratedError: a moderator refused what it would start with.
             UsageError, PeerError: `starting_input` breaks the schema, or the model refused it.
         """
         if self.is_loaded:
             starting_calls(self.definition.schema, body.starting_input)  # an error in it is reported at once
         await self.changes.until(lambda: self._answers_now, self.limits.answer_hold)
+        if not self.members.is_open():
+            await self.moderation.must_allow_start(body)
         if self.members.is_open():
             self._must_match(body)
         else:
             await self.begin(body)
         return self.describe()
 
-    def begin(self, body: StartSession, *, ice_servers: Sequence[IceServer] | None = None) -> Awaitable[None]:
+    def begin(
+        self,
+        body: StartSession,
+        *,
+        ice_servers: Sequence[IceServer] | None = None,
+        moderation: ModerationTerms | None = None,
+    ) -> Awaitable[None]:
         """Start a Session at once.
 
         Args:
             ice_servers: for its Peers; None = the runtime's own.
+            moderation: the terms of whoever relays the Session; those of the runtime's options come first.
 
         Returns:
             An awaitable that raises `PeerError` where the model refuses the `starting_input`; the Session ends then.
@@ -351,6 +366,8 @@ class Runtime:
         self._makes_credentials = ice_servers is None
         if ice_servers is not None:
             self.peers.gather_with(ice_servers)
+        self.moderation.begin(request.id, request.account, moderation)
+        self._offence = None
         self.dispatch(request)
         return self._started(self._running.opening if request.starting else None)
 
@@ -558,7 +575,15 @@ class Runtime:
         client = self._running.clients.get(connection)
         wanted = "uploaded" in self.definition.hooks and client is not None and client.role == "owner"
         if wanted and self.uploads.notice(upload):
-            self._running.tasks.start(self.calls.uploaded(upload, self._running.log))
+            self._running.tasks.start(self.calls.uploaded(upload, connection, self._running.log))
+
+    def _moderated(self, connection: int, notice: m.Moderation) -> None:
+        """Act on a notice of moderation for a Connection."""
+        if notice.action != "terminate":
+            self._send(connection, notice)
+        elif self.members.is_open():
+            self._offence = (connection, notice)
+            self._end("moderated", moderate=True)
 
     def post(self, work: Callable[..., None], *arguments: object) -> None:
         """Do `work` on the loop. Any thread."""
@@ -639,7 +664,7 @@ class Runtime:
                 self._disconnect(connection, reason)
             case e.AnnounceEnd(reason=reason, moderate=moderate):
                 self.calls.end()
-                self._send(None, m.Moderation("terminate", message=reason) if moderate else m.SessionEnded(reason))
+                self._announce_end(reason, moderate=moderate)
             case e.AnnounceDisplaced(connection=connection):
                 self._send(connection, m.SessionEnded("evicted"))
             case e.AnnounceTimeLeft(seconds_left=seconds):
@@ -652,6 +677,16 @@ class Runtime:
                 self._record_transition(effect)
             case e.BecameLive():
                 pass  # held messages leave when the format is known; early ones are read once the client has joined
+
+    def _announce_end(self, reason: str, *, moderate: bool) -> None:
+        """Tell all clients that the Session ends; only the one whose content ended it is told which it was."""
+        if not moderate:
+            self._send(None, m.SessionEnded(reason))
+            return
+        offender, notice = self._offence or (None, None)
+        plain = m.Moderation("terminate", message=reason)
+        for connection in list(self.channels):
+            self._send(connection, notice if notice is not None and connection == offender else plain)
 
     def _send(self, connection: int | None, message: m.ServerMessage) -> None:
         """Send to one Connection, if it is there, or to all where `connection` is None."""

@@ -91,7 +91,9 @@ class WorkerSlot:
         try:
             asked = StartSession.model_validate({**body, "session_id": session})
             with spans.within(spans.parsed(str(body.get(spans.HEADER, "")))):
-                refused = self.runtime.begin(asked, ice_servers=_servers(asked.ice_servers))
+                refused = self.runtime.begin(
+                    asked, ice_servers=_servers(asked.ice_servers), moderation=asked.moderation
+                )
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"])

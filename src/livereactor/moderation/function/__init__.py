@@ -1,0 +1,1 @@
+"""A moderator that is a Python function of this process."""

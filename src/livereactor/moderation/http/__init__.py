@@ -1,0 +1,1 @@
+"""A moderator at a URL."""

@@ -1,0 +1,1 @@
+"""A moderator that a worker reaches through its coordinator."""
