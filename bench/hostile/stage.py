@@ -18,11 +18,12 @@ from bench.hostile.verdict import Measured, is_back
 from bench.hostile.watching import held, peaked, settled, udp_ports, watched
 from livereactor import Reactor
 from tests.tools.netns import ADDRESS
+from tests.tools.processes import REPOSITORY, livereactor_run
 from tests.tools.processes import Program as Server
-from tests.tools.processes import livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
-MODEL = "examples/conformance.py"
+MODEL = REPOSITORY / "bench" / "models" / "looking.py"
+WAYS = (REPOSITORY / "src", REPOSITORY / "examples")  # what the model stands on; a checkout measures itself
 SIZE = {"CONFORMANCE_WIDTH": "640", "CONFORMANCE_HEIGHT": "360"}
 # Attackers come from addresses that are nobody's interface: media is not gathered there, and each attack has its own.
 ATTACKERS = "198.18.64.0/18"
@@ -100,7 +101,7 @@ async def on_stage(program: Program, **environment: str) -> AsyncIterator[Stage]
 @contextmanager
 def _started(program: Program, folder: Path, environment: dict[str, str]) -> Iterator[Server]:
     subprocess.run(["ip", "route", "replace", "local", ATTACKERS, "dev", "lo"], check=True, capture_output=True)
-    given = {**SIZE, **environment}
+    given = {**SIZE, "PYTHONPATH": ":".join(map(str, WAYS)), **environment}
     if program == "serve":
         with livereactor_serve([MODEL], log_path=folder / "log", environment=given, host=ADDRESS) as coordinator:
             yield coordinator
