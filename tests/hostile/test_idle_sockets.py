@@ -39,6 +39,8 @@ def test_one_address_has_its_share(name: str, tmp_path: Path) -> None:
             assert said.startswith(b"HTTP/1.1 429")
             assert b"4 of 4" in said
             assert b"retry-after" in said.lower()
+            told = [line for line in found.log().splitlines() if "reason=address_sockets" in line]
+            assert [f"address={ELSEWHERE}" in line for line in told] == [True]
             assert found.get("/health")[0] == 200  # of another address
         found.wait_until(lambda: _is_let_in(found), timeout=10)
 

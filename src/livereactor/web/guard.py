@@ -20,8 +20,9 @@ from livereactor.base.errors import LivereactorError, TooLargeError
 from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.access import Access
-from livereactor.web.problems import REQUEST_ID, BodyLateError, problem_response, unexpected
+from livereactor.web.problems import ANSWERED, REQUEST_ID, BodyLateError, problem_response, unexpected
 from livereactor.web.proxies import DIALLED
+from livereactor.web.refusals import AuditLog, reason_of
 
 _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS: Final = (
@@ -65,7 +66,7 @@ class Guard:
     ) -> None:
         self._app, self._access = app, access
         self._body_bytes, self._body_wait, self._streamed = body_bytes, body_wait, streamed
-        self._troubles = SparseLog(log)
+        self._troubles, self._audit = SparseLog(log), AuditLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -74,7 +75,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope)
         request_id = headers.get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = secrets.token_hex(8)
@@ -83,12 +84,23 @@ class Guard:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._guarded(scope, body, answer, headers)
             self._log(scope, answer, time.monotonic() - began)
+        self._audit.refused(_address(scope), answer.status, reason_of(answer.status, answer.error, headers))
 
     async def _shake_hands(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        errors: list[LivereactorError] = []
+
+        async def heard(message: Message) -> None:
+            if message["type"] == "websocket.http.response.start":
+                status = message["status"]
+                self._audit.refused(_address(scope), status, reason_of(status, errors[-1] if errors else None, headers))
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app({**scope, ANSWERED: errors.append}, receive, heard)
         except LivereactorError as error:  # of what stands between the guard and the routes, before any handshake
-            await problem_response(error)(scope, receive, send)
+            errors.append(error)
+            await problem_response(error)(scope, receive, heard)
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[str, str]) -> None:
         # A page that points its own name at this machine can send what only proxies should: Host counts as it came.
@@ -101,7 +113,8 @@ class Guard:
         elif (limit := self._limit(scope)) is not None and _announced(headers) > limit:
             await answer.refuse(_too_large(limit))
         else:
-            await self._serve({**scope, "path": _plain(scope["path"]), REQUEST_ID: answer.id}, receive, answer, limit)
+            known = {"path": _plain(scope["path"]), REQUEST_ID: answer.id, ANSWERED: answer.is_of}
+            await self._serve({**scope, **known}, receive, answer, limit)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer, limit: int | None) -> None:
         loop = asyncio.get_running_loop()
@@ -173,6 +186,7 @@ class _Answer:
     def __init__(self, send: Send, request_id: str, body: _Body) -> None:
         self._send, self.id, self._body = send, request_id, body
         self.status = 0  # until it has started
+        self.error: LivereactorError | None = None
 
     @property
     def started(self) -> bool:
@@ -206,12 +220,25 @@ class _Answer:
         await self.send({"type": "http.response.start", "status": 204, "headers": allowed})
         await self._send({"type": "http.response.body", "body": b""})
 
+    def is_of(self, error: LivereactorError) -> None:
+        """Note the error that this response tells."""
+        self.error = error
+
     async def refuse(self, error: LivereactorError) -> None:
+        self.is_of(error)
         response = problem_response(error)
         await self.send(
             {"type": "http.response.start", "status": response.status_code, "headers": [*response.raw_headers]}
         )
         await self._send({"type": "http.response.body", "body": response.body})
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _address(scope: Scope) -> str | None:
+    return scope["client"][0] if scope.get("client") else None
 
 
 def _plain(path: str) -> str:

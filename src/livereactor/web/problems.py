@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.routing import Route
 
 from livereactor.base.errors import (
@@ -25,6 +25,7 @@ from livereactor.protocol.http import problem
 
 GONE: Final = 499  # the client closed the request; nginx's number for it
 REQUEST_ID: Final = "livereactor.request_id"  # key of a scope
+ANSWERED: Final = "livereactor.answered"  # key of a scope: told which error of ours the answer is
 _STATUS: Final = {
     "RATE_LIMITED": 429,
     "UPLOAD_EXPIRED": 410,
@@ -42,7 +43,9 @@ def handle_errors(api: FastAPI, *, otherwise: str) -> None:
     """Answer whatever a route raises with a problem; `otherwise` is the message for unknown paths without neighbour."""
 
     @api.exception_handler(LivereactorError)
-    async def ours(_: Request, error: LivereactorError) -> Response:
+    async def ours(request: HTTPConnection, error: LivereactorError) -> Response:
+        if (tell := request.scope.get(ANSWERED)) is not None:
+            tell(error)
         return problem_response(error)
 
     @api.exception_handler(RequestValidationError)

@@ -21,6 +21,7 @@ from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.problems import problem_response
 from livereactor.web.proxies import ON_THIS_MACHINE, known_addresses
+from livereactor.web.refusals import AuditLog, reason_of
 from livereactor.web.sockets import Sockets
 
 KEPT: Final = 64  # connections above a server's most; the upper half is for workers, whose WebSockets 503 spares
@@ -51,7 +52,7 @@ def bounded(limits: Limits, *, most: int, proxies: Iterable[str]) -> Mapping[str
     sockets: Sockets[asyncio.Protocol] = Sockets(
         most=most, kept=KEPT, of_address=limits.address_sockets, is_exempt=known
     )
-    rules = {"sockets": sockets, "limits": limits}
+    rules = {"sockets": sockets, "limits": limits, "audit": AuditLog()}
     return {
         "http": type("BoundedHttp", (BoundedHttp,), rules),
         "limit_concurrency": most
@@ -66,10 +67,12 @@ class BoundedHttp(HttpToolsProtocol):
     Attributes:
         sockets: all connections of the server.
         limits: bytes and seconds of a header.
+        audit: where a connection that is refused is told of.
     """
 
     sockets: Sockets[asyncio.Protocol]
     limits: Limits
+    audit: AuditLog
 
     def __init__(
         self,
@@ -92,6 +95,8 @@ class BoundedHttp(HttpToolsProtocol):
         entry = self.sockets.open(self, self.client[0] if self.client else None)
         if entry.refusal is not None:
             log.warning("sockets ran out", apart=type(entry.refusal).__name__, reason=entry.refusal.message)
+            status = entry.refusal.http_status
+            self.audit.refused(self.client and self.client[0], status, reason_of(status, entry.refusal, {}))
             self._refuse(entry.refusal)
             return
         if isinstance(entry.displaced, BoundedHttp):

@@ -33,7 +33,6 @@ from livereactor.protocol import link
 from livereactor.protocol.http import Body
 from livereactor.store.port import StoreUnavailableError
 from livereactor.web.documents import WORKER, asked_by, problems, takes
-from livereactor.web.problems import problem_response
 
 SOCKETS: Final = 4_096  # open at once; each costs some 60 KiB
 HELLO_WAIT: Final = 10.0  # seconds for the first frame
@@ -70,15 +69,11 @@ async def dial_in(
     socket: WebSocket, authenticator: AuthenticatorPart, service: ServicePart, sockets: SocketsPart
 ) -> None:
     """Serve a worker's socket until it ends."""
-    try:
-        identity = authenticator.must_be_worker(socket)
-        if sockets.are_leaving:
-            raise UnavailableError("this coordinator is stopping; reconnect to reach another")
-        if sockets.open_count >= SOCKETS:
-            raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
-    except LivereactorError as error:
-        await socket.send_denial_response(problem_response(error))
-        return
+    identity = authenticator.must_be_worker(socket)
+    if sockets.are_leaving:
+        raise UnavailableError("this coordinator is stopping; reconnect to reach another")
+    if sockets.open_count >= SOCKETS:
+        raise UnavailableError(f"{SOCKETS} of {SOCKETS} workers are connected here; try another coordinator")
     await socket.accept()
     sockets.open_count += 1
     try:
