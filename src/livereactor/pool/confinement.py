@@ -3,8 +3,11 @@
 On Linux, in this order, before the process has threads, each of which would have to be confined by itself:
 
 - A mount namespace covers each hidden folder by an empty one. Where a user may not make one, Landlock denies them.
-- Landlock forbids to undo that, to trace or signal processes outside, and to make devices.
+- Landlock forbids to undo that, to trace or signal processes outside, to reach their abstract sockets, and to make
+  devices.
+- A filter of system calls forbids to set other processes' limits, which would end them or make them dump their memory.
 - No privileges are gained by programs that it starts. Root loses those that reach around mounts.
+- It leaves a hidden folder that it was started in, and writes no core file, which others of its user could read.
 
 Landlock knows only what is allowed. Where it hides a folder, it allows all that lies beside it and beside the folders
 that it is in, and what is made there later cannot be opened. A mount namespace is preferred: it has no such price. All
@@ -15,6 +18,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import resource
 import runpy
 import struct
 import sys
@@ -29,7 +34,7 @@ CONFINED: Final = "LIVEREACTOR_WORKER_CONFINED"  # variable with the folders to 
 
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000
 _RDONLY, _NOSUID, _NODEV, _REC, _SLAVE = 1, 2, 4, 0x4000, 1 << 19
-_SET_NO_NEW_PRIVS, _CAPBSET_DROP, _SET_DUMPABLE = 38, 24, 4
+_SET_NO_NEW_PRIVS, _CAPBSET_DROP, _SET_DUMPABLE, _SET_SECCOMP = 38, 24, 4, 22
 # CAP_: DAC_READ_SEARCH, SYS_MODULE, SYS_RAWIO, SYS_PTRACE, SYS_ADMIN, MKNOD, PERFMON, BPF
 _REACHING_AROUND: Final = (2, 16, 17, 19, 21, 27, 38, 39)
 _CAPABILITY_VERSION: Final = 0x20080522
@@ -37,7 +42,16 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every 
 _PATH_BENEATH: Final = 1
 _WRITE_FILE, _READ_FILE, _READ_DIR, _MAKE_BLOCK, _REFER, _TRUNCATE = 1 << 1, 1 << 2, 1 << 3, 1 << 11, 1 << 13, 1 << 14
 _REMOVE_AND_MAKE: Final = sum(1 << bit for bit in range(4, 13))  # REMOVE_DIR to MAKE_SYM
-_SCOPE_SIGNAL: Final = 1 << 1
+_SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNAL = 1 << 0, 1 << 1
+_FILTER_MODE: Final = 2
+_LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06  # BPF: load a word, jump if it equals, return
+_ALLOW, _DENY = 0x7FFF0000, 0x00050000 | 1  # with EPERM
+_NUMBER, _ARCHITECTURE, _PROCESS, _NEW_LIMIT = 0, 4, 16, 32  # offsets in struct seccomp_data, with two arguments
+# AUDIT_ARCH_ and number of prlimit64, by machine, also for its programs of 32 bits and for x32.
+_PRLIMIT: Final = {
+    "x86_64": ((0xC000003E, 302), (0xC000003E, 0x40000000 | 302), (0x40000003, 340)),
+    "aarch64": ((0xC00000B7, 261), (0x40000028, 369)),
+}
 
 
 class Confinement(Enum):
@@ -60,8 +74,12 @@ def confine(hidden: Sequence[Path], *, mounts: bool = True) -> Confinement:
         return Confinement.NONE
     folders = [each.resolve() for each in hidden if each.is_dir()]
     is_covered = mounts and bool(folders) and _cover(folders)
+    _leave(folders)
     with suppress(OSError):
         _call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _keep_limits_of_others()
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         _restrict([] if is_covered else folders)
         is_restricted = True
@@ -122,6 +140,40 @@ def _own_mounts() -> None:
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
 
+def _leave(hidden: Sequence[Path]) -> None:
+    """Leave a hidden folder: relative paths would still lead to what lies under its cover."""
+    try:
+        is_inside = any(Path.cwd().is_relative_to(each) for each in hidden)
+    except OSError:  # it was deleted
+        is_inside = True
+    if is_inside:
+        os.chdir("/")
+
+
+def _keep_limits_of_others() -> None:
+    """Forbid to set the limits of a process that is named by its number; raises OSError where that cannot be."""
+    program = b""
+    for architecture, number in _PRLIMIT.get(platform.machine(), ()):
+        steps = (  # an instruction, how many are skipped where it holds and where not, its operand
+            (_LOAD, 0, 0, _ARCHITECTURE),
+            (_EQUAL, 0, 9, architecture),
+            (_LOAD, 0, 0, _NUMBER),
+            (_EQUAL, 0, 7, number),
+            (_LOAD, 0, 0, _PROCESS),
+            (_EQUAL, 5, 0, 0),  # itself
+            (_LOAD, 0, 0, _NEW_LIMIT),
+            (_EQUAL, 0, 2, 0),
+            (_LOAD, 0, 0, _NEW_LIMIT + 4),
+            (_EQUAL, 1, 0, 0),  # a null pointer: it reads
+            (_RETURN, 0, 0, _DENY),
+        )
+        program += b"".join(struct.pack("=HBBI", *each) for each in steps)
+    program += struct.pack("=HBBI", _RETURN, 0, 0, _ALLOW)
+    kept = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: the number of instructions, and where they are.
+    _call("prctl", _SET_SECCOMP, _FILTER_MODE, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept)), 0, 0)
+
+
 def _restrict(folders: Sequence[Path]) -> None:
     """Enter a Landlock domain that denies these folders; raises OSError where the kernel has no Landlock."""
     version = _call("syscall", _CREATE_RULESET, None, 0, 1)
@@ -130,7 +182,7 @@ def _restrict(folders: Sequence[Path]) -> None:
     # A domain has to handle something. No model makes disks, and a root that could would read ours.
     handled = everything if folders else _MAKE_BLOCK
     # struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped; older kernels know a shorter one.
-    attributes = struct.pack("=QQQ", handled, 0, _SCOPE_SIGNAL if version >= 6 else 0)
+    attributes = struct.pack("=QQQ", handled, 0, _SCOPE_ABSTRACT_SOCKETS | _SCOPE_SIGNAL if version >= 6 else 0)
     size = 24 if version >= 6 else 8
     ruleset = _call("syscall", _CREATE_RULESET, attributes, size, 0)
     try:

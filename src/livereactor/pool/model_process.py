@@ -11,6 +11,8 @@ from typing import Final
 
 from livereactor.pool.port import SECRET
 
+# Python's options before the name of a module. The working folder is not imported from: a model may have written there.
+MODULE: Final = ("-P", "-m")
 # Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
 # sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
 WITHHELD: Final = (

@@ -18,7 +18,7 @@ import structlog
 
 from livereactor.base.errors import ConfigError, ModelLoadError
 from livereactor.coordinator.http.routes.models import PREVIEW_BYTES, Preview
-from livereactor.pool.model_process import model_environment
+from livereactor.pool.model_process import MODULE, model_environment
 from livereactor.protocol.http import CapabilitiesBody, CommandCapability, TrackCapability
 from livereactor.protocol.openapi import from_openapi
 from livereactor.protocol.schema import ModelSchema
@@ -78,7 +78,7 @@ async def read_models(targets: Sequence[str], environment: Mapping[str, str] | N
 
 async def _learn(target: str, environment: Mapping[str, str]) -> ListedModel:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "livereactor.pool.confinement", "livereactor.runtime.execution.schema_file", target,
+        sys.executable, *MODULE, "livereactor.pool.confinement", "livereactor.runtime.execution.schema_file", target,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=model_environment(environment),
     )  # fmt: skip

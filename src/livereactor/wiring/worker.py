@@ -9,10 +9,12 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import IO
+from pathlib import Path
+from typing import IO, Final
 
 import structlog
 
+import livereactor
 from livereactor.base.ids import uuid7
 from livereactor.base.scratch import remove_left_over
 from livereactor.blobs.http import HttpBlobs
@@ -36,6 +38,7 @@ from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
 from livereactor.wiring.tracing import tracing
 
+PACKAGE: Final = Path(livereactor.__file__).parent
 log = structlog.get_logger("livereactor")
 
 
@@ -86,6 +89,12 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
 def _tell_confinement(found: Confinement | None) -> None:
     if found in (Confinement.MOUNTS, Confinement.LANDLOCK):
         log.info("confined before the model is loaded", by=found.value)
+        if os.access(PACKAGE, os.W_OK):
+            log.warning(
+                "the model can change the programs of this service, which also run unconfined",
+                folder=str(PACKAGE),
+                todo="install livereactor as another user than the one that runs it, or make the folder read-only",
+            )
     elif found is not None:
         log.warning(
             "not confined: the model can read what this user can",

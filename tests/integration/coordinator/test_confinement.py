@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any, Final
 
 import pytest
 
+from livereactor.pool.model_process import MODULE
+
 PROBE: Final = """
-import json, os, pathlib, signal, subprocess, sys, tempfile
+import json, os, pathlib, resource, signal, socket, subprocess, sys
 from livereactor.pool.confinement import confine
 hidden, mounts, outside = pathlib.Path(sys.argv[1]), sys.argv[2] == "mounts", int(sys.argv[3])
+os.chdir(hidden)  # where a service's working folder often is
 kind = confine([hidden, hidden / "absent"], mounts=mounts).value
 def tried(act):
     try:
@@ -30,6 +34,11 @@ print(json.dumps({
     "added": tried(lambda: (hidden / "new").write_text("mine") or True),
     "through_proc": tried(lambda: pathlib.Path(f"/proc/{outside}/root{hidden}/secrets.json").read_text()),
     "environment": tried(lambda: pathlib.Path(f"/proc/{outside}/environ").read_bytes()),
+    "relative": tried(lambda: pathlib.Path("secrets.json").read_text()),
+    "socket": tried(lambda: socket.socket(socket.AF_UNIX).connect(sys.argv[5].replace("@", chr(0))) or True),
+    "limits": tried(lambda: resource.prlimit(outside, resource.RLIMIT_CPU, (0, 0)) or True),
+    "core": resource.getrlimit(resource.RLIMIT_CORE) != (0, 0),
+    "own_limits": tried(lambda: resource.prlimit(0, resource.RLIMIT_STACK, resource.getrlimit(resource.RLIMIT_STACK))),
     "killed": tried(lambda: os.kill(outside, signal.SIGTERM) or True),
     "unmounted": subprocess.run(["umount", str(hidden)], capture_output=True).returncode == 0,
     "privileges": "NoNewPrivs:\\t0" in pathlib.Path("/proc/self/status").read_text(),
@@ -38,12 +47,26 @@ print(json.dumps({
     "device": tried(lambda: open("/dev/null").read() == ""),
 }))
 """
+MODEL: Final = """
+from collections.abc import Iterator
+import livereactor as lr
+
+class Pond(lr.Model):
+    main_video = lr.VideoOut(width=64, height=64, fps=10)
+
+    def stream(self) -> Iterator[None]:
+        yield None
+"""
 CANNOT: Final = (
     "secret",
     "child",
     "replaced",
     "added",
     "through_proc",
+    "relative",
+    "socket",
+    "limits",
+    "core",
     "environment",
     "killed",
     "unmounted",
@@ -57,9 +80,15 @@ def tried(tmp_path: Path, mode: str) -> dict[str, Any]:
     beside.mkdir()
     (hidden / "secrets.json").write_text("secret")
     (beside / "weights").write_text("weights")
-    with subprocess.Popen(["sleep", "60"], env={"SECRET": "secret", "PATH": os.environ["PATH"]}) as outside:
+    name = f"@livereactor-test-{os.getpid()}"
+    with (
+        socket.socket(socket.AF_UNIX) as listening,
+        subprocess.Popen(["sleep", "60"], env={"SECRET": "secret", "PATH": os.environ["PATH"]}) as outside,
+    ):
         try:
-            command = [sys.executable, "-c", PROBE, str(hidden), mode, str(outside.pid), str(beside)]
+            listening.bind(name.replace("@", "\0"))
+            listening.listen()
+            command = [sys.executable, "-c", PROBE, str(hidden), mode, str(outside.pid), str(beside), name]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             assert outside.poll() is None
         finally:
@@ -79,3 +108,17 @@ def test_a_confined_process_reaches_its_own_and_nothing_hidden(tmp_path: Path, m
     assert found["neighbour"]
     assert found["written"]
     assert found["device"]
+    assert found["own_limits"]
+
+
+def test_the_working_folder_is_not_imported_from(tmp_path: Path) -> None:
+    """A model may have left a module there, named as one that every process imports before it is confined."""
+    (tmp_path / "socket.py").write_text("raise SystemExit('planted')")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "beside.py").write_text("ANSWER = 42")
+    model = tmp_path / "models" / "pond.py"
+    model.write_text(f"import beside\n{MODEL}")
+    command = [*MODULE, "livereactor.pool.confinement", "livereactor.runtime.execution.schema_file", str(model)]
+    done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["info"]["title"] == "pond"

@@ -28,7 +28,7 @@ from livereactor.base.errors import ConfigError, UsageError
 from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.worker_credentials import PREFIX, WorkerIdentity, claimed_name, credential
 from livereactor.pool.confinement import CONFINED, confine_as_told, hide_memory
-from livereactor.pool.model_process import kill_group_led_by
+from livereactor.pool.model_process import MODULE, kill_group_led_by
 from livereactor.pool.port import SECRET, WorkerExit
 from livereactor.settings import Resolved, resolve
 
@@ -77,6 +77,8 @@ def worker(
         raise ConfigError(
             f"no worker secret; set {SECRET} to what `livereactor workers mint` prints, or to the worker secret"
         )
+    if pooled or supervised:
+        os.environ.pop(SECRET, None)  # programs that the model starts, and what reports its crashes, need it no more
     path = Path(target.partition(":")[0])
     command_line = {"runtime.log_format": "json"} if json_lines else {}
     resolved = resolve(path if path.is_dir() else path.parent, command_line=command_line)
@@ -112,7 +114,7 @@ def _supervise(target: str, resolved: Resolved, coordinator: str, secret: str, *
     def command(worker: str) -> Sequence[str]:
         # By environment: anyone on the machine can read command-line arguments.
         os.environ[SECRET] = _narrowed(secret, worker)
-        serve = [sys.executable, "-m", "livereactor", "worker", target, "--coordinator", coordinator]
+        serve = [sys.executable, *MODULE, "livereactor", "worker", target, "--coordinator", coordinator]
         return [*serve, "--id", worker, "--supervised", *log_options]
 
     grace = resolved.settings.coordinator.drain_timeout + Limits().exit_timeout

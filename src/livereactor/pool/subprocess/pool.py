@@ -22,7 +22,7 @@ import structlog
 
 from livereactor.base.errors import ConfigError
 from livereactor.base.tasks import TaskSet, set_within
-from livereactor.pool.model_process import start_process
+from livereactor.pool.model_process import MODULE, start_process
 from livereactor.pool.port import Handle, PoolUnavailableError, WorkerExit, WorkerSpec
 from livereactor.pool.subprocess.logs import LOG_BYTES, WorkerLogs
 from livereactor.pool.subprocess.processes import (
@@ -47,7 +47,7 @@ SPARE: Final = "spare"  # its log, until it is a Worker's
 
 def worker_arguments(spec: WorkerSpec) -> Sequence[str]:
     """Return Python's arguments; secrets go by environment, since anybody on the machine can read arguments."""
-    command = ["-m", "livereactor", "worker", spec.target]
+    command = [*MODULE, "livereactor", "worker", spec.target]
     return [*command, "--coordinator", spec.coordinator, "--id", spec.worker, "--pooled"]
 
 

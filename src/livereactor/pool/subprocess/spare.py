@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import IO, Final
 
-from livereactor.pool.model_process import start_process
+from livereactor.pool.model_process import MODULE, start_process
 from livereactor.pool.port import WorkerSpec
 from livereactor.pool.subprocess.processes import birth
 
 
 def spare_command() -> Sequence[str]:
     """Return the command that starts a spare process."""
-    return [sys.executable, "-m", "livereactor", "spare-worker"]
+    return [sys.executable, *MODULE, "livereactor", "spare-worker"]
 
 
 @dataclass(frozen=True, slots=True)
