@@ -1,0 +1,134 @@
+"""A visitor that may only watch floods a real process, over each engine: the owner's session goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from livereactor.base.errors import EngineError
+from livereactor.engine.aiortc.channel import AiortcChannel
+from livereactor.engine.port import Engine
+from livereactor.protocol import messages as m
+from livereactor.protocol import v0, v1
+from livereactor.protocol.chunking import split
+from tests.hostile.watching import Stage, engine_of, on_stage
+from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.serving import livereactor_serve
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+CONFORMANCE = REPOSITORY / "examples/conformance.py"
+FLOOD = 3000  # messages: fifteen times what a viewer may send at once
+LARGE = 200_000  # bytes: fits a plain message of SCTP
+HUGE = 4_000_000  # bytes: aiortc puts no more than some megabytes a second through SCTP
+
+
+@pytest.fixture(scope="module", params=["run-libwebrtc", "run-aiortc", "serve-libwebrtc", "serve-aiortc"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    name, engine = request.param.split("-")
+    log_path: Path = tmp_path_factory.mktemp(name) / "log"
+    environment = {
+        "CONFORMANCE_WIDTH": "320",
+        "CONFORMANCE_HEIGHT": "180",
+        "LIVEREACTOR_RUNTIME__ENGINE": engine,
+        "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "16",
+    }
+    begun = (
+        livereactor_run(CONFORMANCE, log_path=log_path, environment=environment)
+        if name == "run"
+        else livereactor_serve([CONFORMANCE], log_path=log_path, environment=environment)
+    )
+    with begun as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(program: Program) -> AsyncIterator[Stage]:
+    async with on_stage(program) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def libwebrtc() -> AsyncIterator[Engine]:
+    async with engine_of("libwebrtc") as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def aiortc() -> AsyncIterator[Engine]:
+    async with engine_of("aiortc") as made:
+        yield made
+
+
+async def test_a_large_frame_is_refused_by_its_size(stage: Stage, libwebrtc: Engine) -> None:
+    for codec in (v0, v1):
+        watcher = await stage.watcher(libwebrtc, codec, chunking=False)
+        numbers = json.dumps({"scope": "application", "data": {"type": "x", "data": {"a": [1] * (LARGE // 3)}}})
+        watcher.side.send("data", numbers if codec is v0 else b"\x52" + numbers.encode())
+        await watcher.until(lambda watcher=watcher: watcher.refusals("MESSAGE_TOO_LARGE") == 1)
+        assert not watcher.is_closed
+        await watcher.side.aclose()
+    await stage.owner_is_served(20)
+
+
+async def test_a_frame_of_megabytes_in_chunks_is_never_put_together(stage: Stage, aiortc: Engine) -> None:
+    watcher = await stage.watcher(aiortc, v1)
+    channel = watcher.side.channels["data"]
+    assert isinstance(channel, AiortcChannel)
+    for frame in split(b"\x52" * HUGE, text=False):
+        channel._queue(frame, text=False)
+    # The chunks are messages of their own, larger than a viewer's: none is read, and it is told so or shown out.
+    await watcher.until(lambda: watcher.refusals("MESSAGE_TOO_LARGE") > 0 or watcher.is_closed)
+    await stage.owner_is_served(20)
+
+
+async def test_a_frame_of_megabytes_in_one_piece_is_never_read(stage: Stage, aiortc: Engine) -> None:
+    watcher = await stage.watcher(aiortc, v1)
+    channel = watcher.side.channels["data"]
+    assert isinstance(channel, AiortcChannel)
+    channel._queue(b"\x52" * HUGE, text=False)
+    # libwebrtc ends an association that sends more than its answer said; with aiortc the message arrives.
+    await watcher.until(lambda: watcher.refusals("MESSAGE_TOO_LARGE") > 0 or watcher.is_closed)
+    await stage.owner_is_served(20)
+
+
+async def test_a_flood_is_told_once_and_who_goes_on_is_disconnected(stage: Stage, libwebrtc: Engine) -> None:
+    watcher = await stage.watcher(libwebrtc, v1)
+    for _ in range(FLOOD):
+        watcher.say(m.Ping())
+    await watcher.until(lambda: watcher.refusals("RATE_LIMITED") == 1)
+    await stage.owner_is_served(20)
+    async with asyncio.timeout(60):
+        while not watcher.is_closed:
+            with suppress(EngineError):  # it is being closed
+                for _ in range(100):
+                    watcher.say(m.Ping())
+            await asyncio.sleep(0.02)
+    assert watcher.refusals("RATE_LIMITED") == 1
+
+
+async def test_commands_of_a_visitor_are_refused_and_bounded(stage: Stage, libwebrtc: Engine) -> None:
+    watcher = await stage.watcher(libwebrtc, v1)
+    for number in range(FLOOD):
+        watcher.say(m.Command("echo", {"value": number}, request_id=f"data_{number}"))
+    await watcher.until(lambda: watcher.refusals("RATE_LIMITED") == 1)
+    answered = [each for each in watcher.heard if isinstance(each, m.Failure) and each.request_id]
+    assert {each.code for each in answered} == {"FORBIDDEN"}
+    assert len(answered) < 200
+    await stage.owner_is_served(20)
+
+
+async def test_pauses_and_resumes_of_a_visitor_are_bounded(stage: Stage, libwebrtc: Engine) -> None:
+    watcher = await stage.watcher(libwebrtc, v1)
+    for _ in range(40):
+        watcher.say(m.ResumeTrack("main_video"))
+        watcher.say(m.PauseTrack("main_video"))
+    await watcher.until(lambda: watcher.refusals("RATE_LIMITED") >= 1)
+    told = [each for each in watcher.heard if isinstance(each, m.Failure) and each.code == "RATE_LIMITED"]
+    assert "pause_rate" in told[0].message
+    await stage.owner_is_served(20)
