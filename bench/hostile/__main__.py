@@ -16,7 +16,6 @@ from bench.hostile.attack import Attack, Program
 from bench.hostile.attacks import ATTACKS
 from bench.hostile.page import FOLDER, HEAD, save, write_page
 from bench.hostile.stage import on_stage
-from bench.hostile.verdict import judged
 from tests.tools.netns import private_network
 
 TABLE = "table"
@@ -50,10 +49,8 @@ async def measure(program: Program, attacks: Sequence[Attack], seconds: float, f
     async with on_stage(program) as stage:
         for number, attack in enumerate(attacks, start=1):
             print(f"[{number}/{len(attacks)}] {attack.name}: {attack.does}", file=sys.stderr, flush=True)
-            measured = await stage.measure(attack, seconds)
-            wrong = judged(attack, measured)
-            save(attack, program, seconds, measured, wrong, folder)
-            failed |= bool(wrong)
+            withstood = save(attack, program, seconds, await stage.measure(attack, seconds), folder)
+            failed |= not withstood
     return int(failed)
 
 

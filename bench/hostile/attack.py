@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from livereactor.base.tasks import Changes
+
 Program: TypeAlias = Literal["run", "serve"]
 Run: TypeAlias = Callable[["Target", "Tally"], Awaitable[None]]
 BOTH: tuple[Program, ...] = ("run", "serve")
@@ -57,10 +59,16 @@ class Tally:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.sent = 0
+        self._changes = Changes()
 
     def saw(self, what: str | int, count: int = 1) -> None:
         """Count an answer."""
         self.counts[str(what)] += count
+        self._changes.notify()
+
+    async def until(self, answers: frozenset[str], timeout: float) -> None:
+        """Wait until each of these was answered, so many seconds at most."""
+        await self._changes.until(lambda: all(self.counts[each] for each in answers), timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Attack:
         bound: the limit, or the rule, that stands against it.
         run: attacks until it is cancelled, bounded in what it has open and sends a second.
         may: what a healthy server answers; anything else breaks a promise.
-        must: those of them that must have been answered at least once in an attack of five seconds.
+        must: those of them that must have been answered at least once.
         programs: where the attacked thing exists.
     """
 

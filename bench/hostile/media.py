@@ -102,7 +102,8 @@ def _full(sections: int) -> str:
         )
     ]
     lines += [f"a=extmap:{number} urn:example:extension:{'x' * 60}:{number}" for number in range(1, 15)]
-    more = [[*section("video", f"v{number}"), *lines] for number in range(sections)]
+    head = f"m=video 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, range(96, 128)))}"
+    more = [[head, *section("video", f"v{number}")[1:-1], *lines] for number in range(sections)]
     return good(*more, bundles=(" ".join(["0", "d", *(f"v{number}" for number in range(sections))]),))
 
 

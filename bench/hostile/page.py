@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.frame import RESULTS
 from bench.hostile.attack import Attack, Program
-from bench.hostile.verdict import FLOOR, GROWTH, TIMES, Measured
+from bench.hostile.verdict import FLOOR, GROWTH, TIMES, Measured, delays, promises
 from bench.hostile.watching import MB
 from livereactor.probes.results import machine
 from tests.tools.processes import REPOSITORY
@@ -24,10 +24,8 @@ HEAD = (
 )
 
 
-def save(
-    attack: Attack, program: Program, seconds: float, measured: Measured, wrong: list[str], folder: Path = FOLDER
-) -> None:
-    """Keep one row, and print it as a line of the table."""
+def save(attack: Attack, program: Program, seconds: float, measured: Measured, folder: Path = FOLDER) -> bool:
+    """Keep one row, and print it as a line of the table; return whether the attack is withstood."""
     folder.mkdir(parents=True, exist_ok=True)
     row = {
         "attack": attack.name,
@@ -42,10 +40,12 @@ def save(
         **{name: _counts(asdict(getattr(measured, name))) for name in ("before", "peak", "after")},
         "sent": measured.sent,
         "answers": dict(measured.answers.most_common()),
-        "wrong": wrong,
+        "broken": promises(attack, measured),
+        "slower": delays(measured),
     }
     (folder / f"{program}-{attack.name}.json").write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n")
     print(line(row), flush=True)
+    return not _wrong(row)
 
 
 def line(row: Mapping[str, Any]) -> str:
@@ -66,9 +66,13 @@ def line(row: Mapping[str, Any]) -> str:
         ", ".join(left) or "nothing",
         f"{row['sent']:,}",
         ", ".join(f"{what} × {count:,}" for what, count in row["answers"].items()) or "–",
-        "; ".join(row["wrong"]) or "withstood",
+        "; ".join(_wrong(row)) or "withstood",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _wrong(row: Mapping[str, Any]) -> list[str]:
+    return [*row["broken"], *row["slower"]]
 
 
 def write_page(attacks: Iterable[Attack], folder: Path = FOLDER, page: Path = PAGE) -> None:

@@ -12,7 +12,7 @@ from bench.hostile.attack import Attack, Tally, Target, words
 from bench.hostile.attacks import ATTACKS
 from bench.hostile.owner import Felt
 from bench.hostile.page import save, write_page
-from bench.hostile.verdict import Measured, judged
+from bench.hostile.verdict import Measured, delays, promises
 from bench.hostile.watching import MB, Held
 
 FELT = Felt(40.0, 3.0, 300, 200, 0)
@@ -39,7 +39,7 @@ ATTACK = Attack("knocking", "a visitor knocks", "patience", nothing, may=words("
     ],
 )
 def test_an_attack_is_withstood(measured: Measured) -> None:
-    assert judged(ATTACK, measured) == []
+    assert [*promises(ATTACK, measured), *delays(measured)] == []
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,21 @@ def test_an_attack_is_withstood(measured: Measured) -> None:
     ],
 )
 def test_an_attack_is_not_withstood(measured: Measured, wrong: str) -> None:
-    assert judged(ATTACK, measured) == [wrong]
+    assert [*promises(ATTACK, measured), *delays(measured)] == [wrong]
 
 
 def test_a_page_shows_each_attack_and_its_row(tmp_path: Path) -> None:
     worse = replace(FINE, after=replace(HELD, udp=6), answers=Counter({"429": 1200}))
-    save(ATTACK, "serve", 10.0, worse, judged(ATTACK, worse), tmp_path)
+    assert save(ATTACK, "run", 10.0, FINE, tmp_path)
+    assert not save(ATTACK, "serve", 10.0, worse, tmp_path)
     write_page([ATTACK], tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "| `knocking` | a visitor knocks | patience |" in page
-    assert "40 → 40 ms | 3 → 3 ms | 300 → 300 → 300 MB | 2 UDP sockets | 1,234 | 429 × 1,200 | 2 UDP sockets are left |" in page
-    assert "`livereactor run`\n" not in page
+    assert (
+        "40 → 40 ms | 3 → 3 ms | 300 → 300 → 300 MB | 2 UDP sockets | 1,234 | 429 × 1,200 | 2 UDP sockets are left |"
+        in page
+    )
+    assert page.index("## `livereactor serve`") < page.index("## `livereactor run`")
 
 
 def test_attacks_say_what_they_do() -> None:
