@@ -12,6 +12,7 @@ from livereactor.blobs.clips import asked_key, chunk, made_key, part_key, record
 from livereactor.blobs.journals import recorded_key
 from livereactor.blobs.port import BlobKey
 from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, credential
+from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol import link
 from tests.integration.coordinator.rig import FakeWorker, Served, coordinating, dialled, hello, working
 
@@ -22,10 +23,12 @@ def shown(served: Served, worker: str, model: str = "pond", **more: bool) -> str
     return credential(served.secrets.worker, WorkerIdentity(worker, model, **more))
 
 
-async def answer_to(served: Served, secret: str, name: str, model: str = "pond") -> link.FromCoordinator:
+async def answer_to(
+    served: Served, secret: str, name: str, model: str = "pond", incarnation: str = "incarnation-1"
+) -> link.FromCoordinator:
     """What the coordinator says to a hello of that worker and model."""
     async with dialled(served, secret) as socket:
-        worker = FakeWorker(socket, name, "incarnation-1", 1)
+        worker = FakeWorker(socket, name, incarnation, 1)
         await worker.say(hello(worker, model))
         return link.read_from_coordinator(await socket.recv())
 
@@ -69,6 +72,25 @@ async def test_a_changed_or_expired_credential_is_none() -> None:
         for each in (own[:-2] + "xx", late, forged, "wk_", "wk_e30.e30.e30"):
             async with asking(served, each) as http:
                 assert (await http.get("sessions/any/file")).status_code == 401, each
+
+
+async def test_a_credential_that_was_kept_registers_nobody_once_its_process_has_ended() -> None:
+    async with coordinating() as served:
+        since = int(time.time())
+        own = credential(served.secrets.worker, WorkerIdentity("w1", "pond", since=since))
+        assert isinstance(await answer_to(served, own, "w1"), link.Welcome)
+        await served.service.worker_died("w1", reason="silent for 15 s")
+        assert isinstance(await answer_to(served, own, "w1", incarnation="incarnation-2"), link.Welcome)
+        await served.service.worker_died("w1", reason="its process ended", is_final=True)
+        answer = await answer_to(served, own, "w1", incarnation="incarnation-3")
+        assert isinstance(answer, link.Refused)
+        assert "has ended" in answer.message
+        old = WorkerIdentity("forgotten", "pond", since=since - round(CoordinatorOptions().kept) - 60)
+        answer = await answer_to(served, credential(served.secrets.worker, old), "forgotten")
+        assert isinstance(answer, link.Refused)
+        assert "has ended" in answer.message
+        young = WorkerIdentity("young", "pond", since=since)
+        assert isinstance(await answer_to(served, credential(served.secrets.worker, young), "young"), link.Welcome)
 
 
 async def test_uploads_are_read_while_their_session_is_held() -> None:

@@ -241,10 +241,14 @@ class Service:
 
     # --- workers -------------------------------------------------------------------------------------------------
 
-    async def hello(self, hello: link.Hello) -> link.Welcome | link.Refused:
-        """Register a worker, or one that comes back with its sessions."""
+    async def hello(self, hello: link.Hello, *, since: int | None = None) -> link.Welcome | link.Refused:
+        """Register a worker, or one that comes back with its sessions.
+
+        Args:
+            since: Unix seconds at which a pool made its credential; None = not of a pool.
+        """
         try:
-            answer = await self.decider.decide(decisions.register, hello=hello)
+            answer = await self.decider.decide(decisions.register, hello=hello, since=since)
         except StoreUnavailableError as error:
             return link.Refused(code="unavailable", message=error.message)
         if isinstance(answer, link.Welcome):
@@ -283,9 +287,13 @@ class Service:
         await self.decider.decide(decisions.bye, worker=worker, incarnation=incarnation)
         log.info("worker gone", worker=worker)
 
-    async def worker_died(self, worker: str, *, reason: str) -> None:
-        """Lose a worker whose process is gone, as the pool or its supervisor reported, before its lease ends."""
-        if await self.decider.decide(decisions.worker_lost, worker=worker, reason=reason):
+    async def worker_died(self, worker: str, *, reason: str, is_final: bool = False) -> None:
+        """Lose a worker whose process is gone, as the pool or its supervisor reported, before its lease ends.
+
+        Args:
+            is_final: no process has this id again, so nobody may register under it.
+        """
+        if await self.decider.decide(decisions.worker_lost, worker=worker, reason=reason, is_final=is_final):
             log.warning("worker died", worker=worker, reason=reason)
 
     async def figures(self, worker: str, slot: int) -> link.Reply:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
@@ -66,7 +67,7 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
     needs = {name: Needs(given.gpus, given.cpus, given.resources) for name, given in pool.needs.items()}
 
     def shown(worker: str, model: str) -> str:
-        return credential(secrets.worker, WorkerIdentity(worker, model))
+        return credential(secrets.worker, WorkerIdentity(worker, model, since=int(time.time())))
 
     return FleetPlan(targets, environment, shown, pool.idle_stop, needs)
 

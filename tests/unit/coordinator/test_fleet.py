@@ -143,6 +143,7 @@ async def test_a_crashed_worker_is_lost_at_once_and_replaced() -> None:
         record = await house.worker(first)
         assert record is not None
         assert record.state is WorkerState.LOST
+        assert record.info["ended"]  # and nobody registers under its id again
 
 
 async def test_a_lost_worker_is_killed_and_replaced() -> None:

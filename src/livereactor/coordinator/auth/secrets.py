@@ -24,6 +24,7 @@ from livereactor.base.errors import ConfigError
 
 FILE_NAME: Final = "secrets.json"
 MIN_CHARS: Final = 32  # as long as the hash: a shorter key is the weakest part (RFC 2104, section 3)
+MIN_WORKER_CHARS: Final = 16  # of each of several worker secrets
 _SALT: Final = b"livereactor master secret, version 1"
 
 
@@ -33,7 +34,7 @@ class Secrets:
 
     Args:
         masters: newest first, at least one; the first signs, all verify.
-        worker_override: the secret that workers show, if the operator set one.
+        worker_override: the secrets that workers show, separated by commas, newest first, if the operator set some.
     """
 
     masters: tuple[str, ...] = field(repr=False)
@@ -48,7 +49,7 @@ class Secrets:
     @property
     def worker(self) -> str:
         """The secret that workers show."""
-        return self.worker_override or _text(_derived(self.masters[0], "workers"))
+        return self.worker_ring[0]
 
     @property
     def blobs(self) -> tuple[bytes, ...]:
@@ -59,7 +60,11 @@ class Secrets:
     def worker_ring(self) -> tuple[str, ...]:
         """The secrets that workers may show, newest first: a Worker started before a change still has an older one."""
         derived = tuple(_text(_derived(each, "workers")) for each in self.masters)
-        return (self.worker_override, *derived) if self.worker_override else derived
+        if not self.worker_override:
+            return derived
+        given = tuple(each.strip() for each in self.worker_override.split(","))
+        # A comma within one secret leaves parts that are too short to be secrets.
+        return (*given, *derived) if min(map(len, given)) >= MIN_WORKER_CHARS else (self.worker_override, *derived)
 
     def knows_worker(self, shown: str) -> bool:
         """Return whether this is a worker's secret; workers started before a change still show the older one."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
@@ -31,11 +31,13 @@ class WorkerIdentity:
         worker: its id; None = any.
         model: the model that it serves; None = any.
         is_family: ids that begin with `worker` and a dash are meant too, one for each process of a supervisor.
+        since: Unix seconds at which a pool made it for the one process that has this id; None = not of a pool.
     """
 
     worker: str | None = None
     model: str | None = None
     is_family: bool = False
+    since: int | None = field(default=None, compare=False)
 
     @property
     def is_anybody(self) -> bool:
@@ -63,6 +65,8 @@ def credential(secret: str, identity: WorkerIdentity, *, expires_at: int | None 
     claims: dict[str, Any] = {"iss": ISSUER, "sub": identity.worker, "model": identity.model}
     if identity.is_family:
         claims["family"] = True
+    if identity.since is not None:
+        claims["since"] = identity.since
     if expires_at is not None:
         claims["exp"] = expires_at
     return PREFIX + jwt.encode(claims, _key(secret), algorithm=ALGORITHM)
@@ -82,7 +86,7 @@ def identified(shown: str, secrets: Iterable[str], *, now_at: float) -> WorkerId
             expires_at = claims.get("exp")
             if expires_at is not None and now_at >= expires_at:
                 raise UnauthorizedError("this worker's credential has expired; mint another: livereactor workers mint")
-            return WorkerIdentity(claims["sub"], claims.get("model"), claims.get("family", False))
+            return WorkerIdentity(claims["sub"], claims.get("model"), claims.get("family", False), claims.get("since"))
     raise UnauthorizedError("this worker's credential is not one of ours; mint another: livereactor workers mint")
 
 

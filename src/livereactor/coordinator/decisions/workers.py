@@ -34,9 +34,11 @@ from livereactor.store.records import (
     WorkerState,
 )
 
+ENDED: Final = "ended"  # in a worker's `info`: its pool said that its process has ended
+
 
 def register(
-    tx: Tx, now_us: int, options: CoordinatorOptions, *, hello: link.Hello
+    tx: Tx, now_us: int, options: CoordinatorOptions, *, hello: link.Hello, since: int | None = None
 ) -> tuple[link.Welcome | link.Refused, list[Effect]]:
     """Register a worker: for the first time, anew after its sessions were lost, or again after its socket broke.
 
@@ -44,10 +46,20 @@ def register(
     the one before is treated as lost. An unknown Worker may hold Slots (the coordinator lost its data): none is held,
     and each can be given away once it is reported free.
 
+    A credential of a pool is for one process. A model may have kept it, so it registers nobody once that process has
+    ended, nor when it is so old that the end may have been forgotten.
+
     The model is made known if it is not, and its `spec` and `version` are kept up to date.
+
+    Args:
+        since: Unix seconds at which a pool made the credential that was shown; None = not of a pool.
     """
     known = tx.worker(hello.worker, lock=True)
     effects: list[Effect] = []
+    if known is not None and known.info.get(ENDED):
+        return _ended(hello.worker), []
+    if known is None and since is not None and now_us > (since + options.kept) * 1e6:
+        return _ended(hello.worker), []
     if known is None:
         record = _first(now_us, hello)
     elif known.incarnation == hello.incarnation:
@@ -170,18 +182,29 @@ def bye(
 
 
 def worker_lost(
-    tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str, reason: str, incarnation: str | None = None
+    tx: Tx,
+    now_us: int,
+    options: CoordinatorOptions,
+    *,
+    worker: str,
+    reason: str,
+    incarnation: str | None = None,
+    is_final: bool = False,
 ) -> tuple[bool, list[Effect]]:
     """Mark a worker as lost, as its process is gone or silent: its sessions are queued again once, or end.
 
     Args:
         reason: for operators: `exited with code -9`, `silent for 15 s`.
         incarnation: only if it still has that one; None = any.
+        is_final: nobody may register under this id again.
 
     Returns:
         whether the worker was live.
     """
     record = tx.worker(worker, lock=True)
+    if record is not None and is_final:
+        record = replace(record, info={**record.info, ENDED: True})
+        tx.put_worker(record)
     if record is None or record.state not in machine.LIVE or incarnation not in (None, record.incarnation):
         return False, []
     effects = lose_worker(tx, now_us, record, reason)
@@ -227,6 +250,12 @@ def drain(tx: Tx, now_us: int, options: CoordinatorOptions, *, worker: str) -> t
     tx.put_worker(moved)
     effects += fill(tx, now_us, options, model=record.model)[1]
     return None, [*effects, NotifyDrain(worker, options.drain_timeout)]
+
+
+def _ended(worker: str) -> link.Refused:
+    return link.Refused(
+        code="bad_frame", message=f"the process of worker {worker!r} has ended; its id is not used again"
+    )
 
 
 def stale(worker: str) -> link.Refused:

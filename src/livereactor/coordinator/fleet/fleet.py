@@ -201,7 +201,7 @@ class Fleet:
     async def _watch_ends(self) -> None:
         async for ended in self._pool.ended():
             with _carrying_on("end of a worker reported"):  # its lease will run out
-                await self._service.worker_died(ended.worker, reason=ended.reason)
+                await self._service.worker_died(ended.worker, reason=ended.reason, is_final=True)
             for model, fleet in self._fleets.items():
                 if (process := fleet.processes.get(ended.worker)) is not None:
                     _log_end(model, ended, expected=process.state is ProcessState.LEAVING or self._draining)

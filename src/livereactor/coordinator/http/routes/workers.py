@@ -124,7 +124,7 @@ class _Conversation:
         mine = WorkerSocket(hello.worker, self._socket)
         self._sockets.joining(mine)
         try:
-            answer = await self._service.hello(hello)
+            answer = await self._service.hello(hello, since=self._identity.since)
             if isinstance(answer, link.Refused):
                 await self._refuse(answer, 1013 if answer.code == "unavailable" else 1008)
                 return
@@ -229,7 +229,7 @@ class _Conversation:
     async def _register_again(self, again: link.Hello, first: link.Hello) -> link.Welcome | link.Refused:
         if (again.worker, again.incarnation) != (first.worker, first.incarnation):
             return link.Refused(code="bad_frame", message="this socket belongs to another worker; open another socket")
-        return self._not_its_own(again) or await self._service.hello(again)
+        return self._not_its_own(again) or await self._service.hello(again, since=self._identity.since)
 
     def _not_its_own(self, hello: link.Hello) -> link.Refused | None:
         """Refuse a worker that says it is another, or that it serves another model, than its credential names."""
