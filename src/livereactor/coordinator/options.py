@@ -7,7 +7,7 @@ from typing import Final
 
 from livereactor.base.limits import Limits
 from livereactor.protocol import link
-from livereactor.protocol.http import IceCredentials, IceServerBody
+from livereactor.protocol.http import IceCredentials, IceServerBody, ModerationTerms
 from livereactor.protocol.turn import turn_credentials
 
 # Seconds. Clients ask once, early, and keep the answer: before a wait in the queue, before the session, and before a
@@ -86,6 +86,7 @@ class CoordinatorOptions:
         guests: serve callers without key or token as the account `guest`, if they are on this machine, without a proxy
             or a foreign page, and as long as no key exists (a coordinator on loopback).
         guests_from_anywhere: serve such callers from any machine and any page: the operator asked for it.
+        moderation: terms on which content of sessions is moderated; None = it is not.
         public_url: URL at which clients reach the coordinator, where requests do not tell.
         peer_url: URL at which the other coordinators on the database reach this one; None = it is alone.
     """
@@ -106,6 +107,7 @@ class CoordinatorOptions:
     scoped_token_lifetime: int = 3_600
     guests: bool = False
     guests_from_anywhere: bool = False
+    moderation: ModerationTerms | None = None
     public_url: str | None = None
     peer_url: str | None = None
 

@@ -46,7 +46,7 @@ class Judge:
 
     async def judge(self, question: Question, on_failure: OnFailure) -> Verdict:
         """Return the moderator's verdict, or the one that `on_failure` gives where there is none."""
-        if (file := question.file) is not None and not self._takes(file.size_bytes):
+        if (file := question.file) is not None and not self.takes(file.size_bytes):
             return self._without(Failure.TOO_LARGE, question, on_failure)
         if self._places.locked() and self._waiting >= self._bounds.queue:
             return self._without(Failure.BUSY, question, on_failure)
@@ -86,7 +86,8 @@ class Judge:
         """Close the moderator."""
         await self._moderator.aclose()
 
-    def _takes(self, size: int) -> bool:
+    def takes(self, size: int) -> bool:
+        """Return whether a file of this size is asked about."""
         return self._bounds.file_bytes is None or size <= self._bounds.file_bytes
 
     def _without(self, failure: Failure, question: Question, on_failure: OnFailure, reason: str = "") -> Verdict:

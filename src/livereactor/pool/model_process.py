@@ -17,6 +17,7 @@ MODULE: Final = ("-P", "-m")
 # sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
 WITHHELD: Final = (
     "LIVEREACTOR_COORDINATOR__",
+    "LIVEREACTOR_MODERATION__",
     "LIVEREACTOR_STORE__",
     "LIVEREACTOR_TURN__",
     "LIVEREACTOR_WEBHOOKS__",

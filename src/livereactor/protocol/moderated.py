@@ -23,6 +23,8 @@ from livereactor.protocol.types import (
 
 PATH: Final = "/internal/moderation/"  # and the session's id
 KEY_CHARS: Final = 64  # of a key in the path of a field
+PATH_CHARS: Final = 256  # of such a path: each of ten thousand texts has one
+MOST_TEXTS: Final = 1_000  # of a question; the last one holds what is left, a line each
 Texts: TypeAlias = tuple[tuple[str, str], ...]  # (field, text)
 
 
@@ -46,7 +48,7 @@ class QuestionBody(Body):
     """Body of `POST /internal/moderation/{session}`: texts of a command, or one upload."""
 
     command: str = BodyField(default="", max_length=256)
-    texts: list[QuestionText] = BodyField(default_factory=list[QuestionText])
+    texts: list[QuestionText] = BodyField(default_factory=list[QuestionText], max_length=MOST_TEXTS)
     upload_id: str | None = BodyField(default=None, min_length=1, max_length=128)
 
 
@@ -71,7 +73,7 @@ def content_of(command: CommandSchema, arguments: Mapping[str, Any], *, everythi
         _collect(arguments[each.name], each.type, each.name, everything or each.moderate, texts, uploads)
     if not texts and not uploads:
         return None
-    return Content(command.name, tuple(texts), tuple(dict.fromkeys(uploads)))
+    return Content(command.name, _bounded(texts), tuple(dict.fromkeys(uploads)))
 
 
 def texts_of_start(body: StartSession) -> Texts:
@@ -81,7 +83,14 @@ def texts_of_start(body: StartSession) -> Texts:
         texts += _strings(starting.state, "starting_input.state")
         for index, command in enumerate(starting.commands):
             texts += _strings(command.data, f"starting_input.commands[{index}].{command.command[:KEY_CHARS]}")
-    return tuple(texts)
+    return _bounded(texts)
+
+
+def _bounded(texts: list[tuple[str, str]]) -> Texts:
+    if len(texts) <= MOST_TEXTS:
+        return tuple(texts)
+    kept, left = texts[: MOST_TEXTS - 1], texts[MOST_TEXTS - 1 :]
+    return (*kept, (left[0][0], "\n".join(text for _, text in left)))
 
 
 def _collect(
@@ -100,15 +109,22 @@ def _collect(
             _collect(value, kind.inner, path, is_asked, texts, uploads)
         case ListType():
             for index, item in enumerate(value):
-                _collect(item, kind.item, f"{path}[{index}]", is_asked, texts, uploads)
+                _collect(item, kind.item, f"{path}[{index}]"[:PATH_CHARS], is_asked, texts, uploads)
         case DictType():
             for name, item in value.items():
                 if is_asked:
                     texts += _key(name, path)
-                _collect(item, kind.value, f"{path}.{name[:KEY_CHARS]}", is_asked, texts, uploads)
+                _collect(item, kind.value, f"{path}.{name[:KEY_CHARS]}"[:PATH_CHARS], is_asked, texts, uploads)
         case StructureType():
             for each in kind.fields:
-                _collect(value[each.name], each.type, f"{path}.{each.name}", is_asked or each.moderate, texts, uploads)
+                _collect(
+                    value[each.name],
+                    each.type,
+                    f"{path}.{each.name}"[:PATH_CHARS],
+                    is_asked or each.moderate,
+                    texts,
+                    uploads,
+                )
         case _:  # numbers and choices: the model's author wrote what they may be
             pass
 
@@ -120,10 +136,10 @@ def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, Mapping):
         for name, item in cast("Mapping[str, Any]", value).items():
             yield from _key(name, path)
-            yield from _strings(item, f"{path}.{name[:KEY_CHARS]}")
+            yield from _strings(item, f"{path}.{name[:KEY_CHARS]}"[:PATH_CHARS])
     elif isinstance(value, list):
         for index, item in enumerate(cast("list[Any]", value)):
-            yield from _strings(item, f"{path}[{index}]")
+            yield from _strings(item, f"{path}[{index}]"[:PATH_CHARS])
 
 
 def _key(name: str, path: str) -> Iterator[tuple[str, str]]:

@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from livereactor.base.limits import Limits
+from livereactor.base.limits import MIB, Limits
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
 from livereactor.media.presets import Preset
+from livereactor.moderation.judge import JudgeBounds
+from livereactor.protocol.http import ModerationTerms
 from livereactor.protocol.tokens import CEILING
 from livereactor.web.proxies import ON_THIS_MACHINE, network_of
 
 _DEFAULTS, _QUOTAS, _RATES, _SERVING = Limits(), Quotas(), Rates(), CoordinatorOptions()
+_JUDGED, _TERMS = JudgeBounds(), ModerationTerms()
 _WEBHOOK_SECRET: Final = 16  # characters
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -50,6 +53,15 @@ _Turn = Annotated[
     list[str],
     _each_begins("turn:", "turns:", otherwise="is not a TURN server; write 'turn:host:port?transport=udp'"),
 ]
+
+
+def _long_enough(value: list[str]) -> list[str]:
+    if any(len(each) < _WEBHOOK_SECRET for each in value):
+        raise ValueError(f'want {_WEBHOOK_SECRET} characters or more; take "whsec_$(openssl rand -base64 32)"')
+    return value
+
+
+_Secrets: TypeAlias = Annotated[list[str], AfterValidator(_long_enough)]
 
 
 class _Section(BaseModel):
@@ -198,16 +210,42 @@ class WebhookSettings(_Section):
     """`[webhooks]`: whom the coordinator tells what happens."""
 
     urls: _Web = Field(default_factory=list, description="URLs that receive the events of sessions and workers.")
-    secrets: list[str] = Field(
+    secrets: _Secrets = Field(
         default_factory=list, repr=False, description="Secrets that sign each request; list two while you replace one."
     )
 
-    @field_validator("secrets")
+
+class ModerationSettings(_Section):
+    """`[moderation]`: who is asked about prompts and uploads before a model sees them."""
+
+    url: str | None = Field(None, repr=False, description="URL that is asked, by HTTP POST.")
+    callable: str | None = Field(None, description="Python function that is asked, as 'module:name' or 'file.py:name'.")
+    secrets: _Secrets = Field(
+        default_factory=list, repr=False, description="Secrets that sign each request; list two while you replace one."
+    )
+    fields: Literal["marked", "all"] = Field(
+        _TERMS.fields, description="Texts and files of commands that are asked about: those marked `moderate`, or all."
+    )
+    on_failure: Literal["open", "closed"] = Field(
+        _TERMS.on_failure, description="Without an answer, pass content on ('open') or refuse it ('closed')."
+    )
+    timeout: float = Field(_JUDGED.timeout, gt=0, le=30, description="Seconds within which an answer must come.")
+    concurrency: int = Field(_JUDGED.concurrency, ge=1, le=1024, description="Questions asked at one time.")
+    queue: int = Field(_JUDGED.queue, ge=0, description="Questions that wait; beyond it content is refused.")
+    file_bytes: int = Field(10 * MIB, ge=0, description="Largest file that is asked about; for others see on_failure.")
+
+    @field_validator("url")
     @classmethod
-    def _long_enough(cls, value: list[str]) -> list[str]:
-        if any(len(each) < _WEBHOOK_SECRET for each in value):
-            raise ValueError(f'want {_WEBHOOK_SECRET} characters or more; take "whsec_$(openssl rand -base64 32)"')
+    def _web_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError("want a URL such as 'https://ops.example/moderate'")
         return value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ModerationSettings:
+        if self.url is not None and self.callable is not None:
+            raise ValueError("set either url or callable")
+        return self
 
 
 class StoreSettings(_Section):
@@ -316,6 +354,7 @@ class Settings(BaseSettings):
     pool: PoolSettings = PoolSettings.model_validate({})
     turn: TurnSettings = TurnSettings.model_validate({})
     webhooks: WebhookSettings = WebhookSettings.model_validate({})
+    moderation: ModerationSettings = ModerationSettings.model_validate({})
     model: dict[str, Any] = {}  # what `Model.load(config)` gets; any key
 
 
@@ -328,6 +367,7 @@ SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "pool": PoolSettings,
     "turn": TurnSettings,
     "webhooks": WebhookSettings,
+    "moderation": ModerationSettings,
 }
 
 

@@ -30,12 +30,14 @@ from livereactor.coordinator.cluster.role import Role
 from livereactor.coordinator.fleet.fleet import Fleet
 from livereactor.coordinator.http.app import Parts, create_app
 from livereactor.coordinator.http.routes.workers import SERVER
+from livereactor.coordinator.moderation import Moderation
 from livereactor.coordinator.options import CoordinatorOptions, Rates, TurnOptions
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.sweeper import LEADS_FOR, retention_of
 from livereactor.coordinator.uploads import Uploads
 from livereactor.coordinator.webhooks import Webhooks
 from livereactor.coordinator.worker_sockets import WorkerSockets
+from livereactor.moderation.judge import Judge
 from livereactor.playground import page_directory
 from livereactor.pool.confinement import hide_memory
 from livereactor.pool.port import Pool
@@ -47,6 +49,7 @@ from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.catalogue import ListedModel, read_models
 from livereactor.wiring.connections import BoundedWebSocket, bounded
 from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
+from livereactor.wiring.moderation import judging, terms_of
 from livereactor.wiring.options import blobs_url, limits, open_blobs, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
@@ -162,6 +165,7 @@ def coordinator_options(settings: Settings) -> CoordinatorOptions:
         drain_timeout=given.drain_timeout,
         guests=given.host in LOOPBACK and given.public_url is None if given.guests is None else given.guests,
         guests_from_anywhere=bool(given.guests),
+        moderation=terms_of(settings),
         public_url=given.public_url,
         peer_url=given.peer_url,
     )
@@ -182,7 +186,11 @@ async def _serve(
         paths = [_absolute(each) for each in targets]
         models = await read_models(paths, confined(settings, settings.coordinator.data_dir.absolute(), paths))
         await store.transact(lambda tx: list_models(tx, models, settings))
-        async with delivering_webhooks(settings, store), _house(models, resolved, options, store, listener) as house:
+        async with (
+            delivering_webhooks(settings, store),
+            judging(settings) as judge,
+            _house(models, resolved, options, store, listener, judge) as house,
+        ):
             # Freeze the start's objects: a full collection of them would stop everything for 100 ms, once a second.
             gc.collect()
             gc.freeze()
@@ -238,6 +246,7 @@ async def _house(
     options: CoordinatorOptions,
     store: Store,
     listener: socket.socket,
+    judge: Judge | None,
 ) -> AsyncGenerator[_House]:
     settings = resolved.settings
     secrets, folder = secrets_of(settings), settings.coordinator.data_dir.absolute()
@@ -252,8 +261,21 @@ async def _house(
     uploads = Uploads(service, store, blobs, Signer(*secrets.blobs), options.limits, unix_us=unix_us)
     servers = partial(_ice_servers, options)
     previews = {each.name: each.preview for each in models if each.preview is not None}
+    terms = options.moderation
+    moderation = None if judge is None or terms is None else Moderation(judge, terms, store, blobs)
     parts = Parts(
-        service, authenticator, secrets, links, store, blobs, uploads, servers, unix_us, page_directory(), previews
+        service,
+        authenticator,
+        secrets,
+        links,
+        store,
+        blobs,
+        uploads,
+        servers,
+        unix_us,
+        page_directory(),
+        previews,
+        moderation,
     )
     # The exit is ours: uvicorn would wait for held requests and event streams.
     config = uvicorn.Config(

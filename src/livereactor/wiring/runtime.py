@@ -22,17 +22,20 @@ from livereactor.engine.default import make_engine
 from livereactor.engine.port import PeerConfig
 from livereactor.media.encoder import start_bps
 from livereactor.media.frames import VideoCodec
+from livereactor.moderation.judge import Judge
 from livereactor.playground import page_directory
 from livereactor.runtime.authoring.model import Model, definition_of
 from livereactor.runtime.execution.loading import load_model
 from livereactor.runtime.execution.reload import Reloader
 from livereactor.runtime.http import create_app
+from livereactor.runtime.options import Moderated
 from livereactor.runtime.recording.options import RecorderOptions, recorded_tracks
 from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.connections import bounded
+from livereactor.wiring.moderation import judging, terms_of
 from livereactor.wiring.options import blobs_url, limits, open_blobs, peer_config, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
@@ -84,10 +87,13 @@ def check_address(settings: Settings) -> None:
         )
 
 
-def make_runtime(model: type[Model], resolved: Resolved, folder: Path, *, reloads: bool = False) -> Runtime:
+def make_runtime(
+    model: type[Model], resolved: Resolved, folder: Path, *, reloads: bool = False, judge: Judge | None = None
+) -> Runtime:
     """A runtime with the adapters that the settings name; `folder` keeps what no `[blobs] url` does."""
     engine = make_engine(resolved.settings.runtime.engine)
-    options = runtime_options(model, resolved, reloads=reloads)
+    moderation = None if judge is None else Moderated(judge, terms_of(resolved.settings))
+    options = replace(runtime_options(model, resolved, reloads=reloads), moderation=moderation)
     blobs = open_blobs(blobs_url(resolved.settings, folder))
     return Runtime(model, engine=engine, blobs=blobs, options=options)
 
@@ -135,7 +141,18 @@ async def _serve(
     listening: Callable[[str], None],
     reloader: Reloader | None,
 ) -> None:
-    runtime = make_runtime(model, resolved, folder, reloads=reloader is not None)
+    async with judging(resolved.settings) as judge:
+        runtime = make_runtime(model, resolved, folder, reloads=reloader is not None, judge=judge)
+        await _serve_runtime(runtime, resolved, listener, listening, reloader)
+
+
+async def _serve_runtime(
+    runtime: Runtime,
+    resolved: Resolved,
+    listener: socket.socket,
+    listening: Callable[[str], None],
+    reloader: Reloader | None,
+) -> None:
     asked = resolved.settings.runtime
     # A key is shown on purpose, unlike an address that a foreign page can borrow: with one, any origin may ask.
     access = Access(tuple(asked.origins), any_host=asked.insecure or asked.key is not None)

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Final
 
@@ -33,6 +33,7 @@ from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.socket import link_url, must_be_welcome
 from livereactor.runtime.worker.worker import Worker
 from livereactor.settings import Resolved
+from livereactor.wiring.moderation import relaying
 from livereactor.wiring.options import open_blobs
 from livereactor.wiring.process import configure_logging
 from livereactor.wiring.runtime import SWITCH_INTERVAL, runtime_options
@@ -112,22 +113,23 @@ def await_orders(told: IO[bytes]) -> Orders | None:
 async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions) -> None:
     blobs, close_blobs = _blobs(options)
     definition, grace = definition_of(model), resolved.settings.coordinator.drain_timeout
-    slots, served = definition.max_sessions, runtime_options(model, resolved)
-    engine = resolved.settings.runtime.engine
-    runtimes = [Runtime(model, engine=make_engine(engine), blobs=blobs, options=served) for _ in range(slots)]
-    about = _about(definition, options, served)
+    slots, engine = definition.max_sessions, resolved.settings.runtime.engine
+    async with relaying(options.coordinator, options.secret) as moderation:
+        served = replace(runtime_options(model, resolved), moderation=moderation)
+        runtimes = [Runtime(model, engine=make_engine(engine), blobs=blobs, options=served) for _ in range(slots)]
+        about = _about(definition, options, served)
 
-    def make_link(now: float) -> WorkerLink:
-        return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
+        def make_link(now: float) -> WorkerLink:
+            return WorkerLink(about, slots, incarnation=lambda: uuid7().hex, drain_timeout=grace, now=now)
 
-    worker = Worker(runtimes, options.coordinator, options.secret, make_link)
-    stop = _stop_on_signals()
-    signals = asyncio.create_task(_drain_on(stop, worker, grace), name="signals")
-    try:
-        await worker.run()
-    finally:
-        signals.cancel()
-        await close_blobs()
+        worker = Worker(runtimes, options.coordinator, options.secret, make_link)
+        stop = _stop_on_signals()
+        signals = asyncio.create_task(_drain_on(stop, worker, grace), name="signals")
+        try:
+            await worker.run()
+        finally:
+            signals.cancel()
+            await close_blobs()
 
 
 def _stop_on_signals() -> asyncio.Event:

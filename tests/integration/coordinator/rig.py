@@ -25,10 +25,12 @@ from livereactor.coordinator.cluster.forwarding import ClusterPeers
 from livereactor.coordinator.http.app import Parts, create_app
 from livereactor.coordinator.http.routes.models import Preview
 from livereactor.coordinator.http.routes.workers import SERVER
+from livereactor.coordinator.moderation import Moderation
 from livereactor.coordinator.options import CoordinatorOptions, Quotas
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads
 from livereactor.coordinator.worker_sockets import WorkerSockets
+from livereactor.moderation.judge import Judge
 from livereactor.protocol import link
 from livereactor.protocol.http import IceCredentials, IceServerBody
 from livereactor.protocol.tokens import KeyRequest
@@ -105,6 +107,7 @@ async def coordinating(
     operator: bool = False,
     previews: Mapping[str, Preview] | None = None,
     others: set[MemoryNotices] | None = None,
+    judge: Judge | None = None,
 ) -> AsyncGenerator[Served]:
     """A coordinator; one of several, where the notices of the `others` on the same store are given."""
     port, peers = 0, None
@@ -126,6 +129,8 @@ async def coordinating(
     parts = Parts(
         service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us, previews=previews or {}
     )
+    if judge is not None and options.moderation is not None:
+        parts = replace(parts, moderation=Moderation(judge, options.moderation, store, blobs))
     app = create_app(parts)
     config = uvicorn.Config(
         BehindProxies(app),

@@ -14,6 +14,7 @@ from livereactor.base.limits import Limits
 from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.engine.port import PeerConfig, Section, Use
 from livereactor.runtime.authoring.model import Model, definition_of
+from livereactor.runtime.options import Moderated
 from livereactor.runtime.session.describing import model_spec
 from livereactor.runtime.session.service import Runtime, RuntimeOptions
 from livereactor.runtime.worker.link import About, WorkerLink
@@ -68,10 +69,12 @@ async def working(
     pooled: bool = False,
     drain_timeout: float = 5.0,
     limits: Limits | None = None,
+    blobs: MemoryBlobs | None = None,
+    moderation: Moderated | None = None,
 ) -> AsyncIterator[Working]:
     """A Worker of `model` for a coordinator; drained at once at the end if it still runs."""
-    engine, blobs, definition = MemoryEngine(), MemoryBlobs(), definition_of(model)
-    options = RuntimeOptions(limits=limits or replace(Limits(), exit_timeout=4.0))
+    engine, blobs, definition = MemoryEngine(), blobs or MemoryBlobs(), definition_of(model)
+    options = RuntimeOptions(limits=limits or replace(Limits(), exit_timeout=4.0), moderation=moderation)
     runtimes = [Runtime(model, engine=engine, blobs=blobs, options=options) for _ in range(definition.max_sessions)]
     about = About("w-1", definition.name, definition.schema.version, model_spec(definition), "here", 1, pooled)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from livereactor.base.errors import ForbiddenError, TooLargeError
+from livereactor.base.errors import ForbiddenError, NotFoundError, TooLargeError
 from livereactor.base.limits import MIB
 from livereactor.blobs.clips import Made, asked_key, recording_key
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
@@ -44,6 +44,12 @@ class WorkerReach:
         root, name, _ = _split(key)
         if root != "sessions" or await self._held(name) is None:
             raise BlobMissingError(key)
+
+    async def must_hold(self, session: str) -> SessionRecord:
+        """Return a session that the worker holds; raises `NotFoundError` for any other."""
+        if (record := await self._held(session)) is None:
+            raise NotFoundError(f"this worker holds no session {session[:64]!r}")
+        return record
 
     def must_erase(self) -> None:
         """Raise `ForbiddenError`: what belongs to a session is erased by the coordinator."""

@@ -45,7 +45,8 @@ def notify_assigned(options: CoordinatorOptions, record: SessionRecord) -> Notif
     assert record.fence is not None
     # A client that waited gets its answer by a poll that may be under way; an unclaimed slot is needed by the next.
     window = {"unclaimed_window": options.admission_grace} if record.waited else {}
-    start = {**record.start, **window, "account": record.account}
+    terms = {} if options.moderation is None else {"moderation": options.moderation.to_body()}
+    start = {**record.start, **window, **terms, "account": record.account}
     return NotifyAssigned(record.worker, record.slot, record.fence, record.id, start)
 
 

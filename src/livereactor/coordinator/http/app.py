@@ -32,6 +32,7 @@ from livereactor.coordinator.http.routes import (
     workers,
 )
 from livereactor.coordinator.http.routes.models import Preview
+from livereactor.coordinator.moderation import Moderation
 from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
 from livereactor.coordinator.worker_sockets import WorkerSockets
@@ -57,6 +58,7 @@ class Parts:
         ice_servers: those of a session, by its id.
         page: folder of the web page, served at `/`.
         previews: preview films, by the model's name.
+        moderation: judges what clients send; None = nobody is asked.
     """
 
     service: Service
@@ -70,6 +72,7 @@ class Parts:
     unix_us: Callable[[], int]
     page: Path | None = None
     previews: Mapping[str, Preview] = field(default_factory=dict[str, Preview])
+    moderation: Moderation | None = None
 
 
 def create_app(parts: Parts) -> ASGIApp:

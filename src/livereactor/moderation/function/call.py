@@ -10,7 +10,6 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -86,26 +85,22 @@ class FunctionModerator:
 
 
 def load_function(target: str) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that `module:function` or `file.py:function` names.
+    """Return the function that `module:function` of an installed package, or `file.py:function`, names.
+
+    The working folder is not imported from: a model may have written there.
 
     Raises:
         ConfigError: it cannot be imported, or is no function.
     """
     module, _, name = target.rpartition(":")
     try:
-        found = _from_file(Path(module)) if module.endswith(".py") else _from_module(module)
+        found = _from_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
         function = getattr(found, name)
     except Exception as error:  # whatever the operator's module raises
         raise ConfigError(f"[moderation] callable {target!r} cannot be imported: {error}") from error
     if not callable(function):
         raise ConfigError(f"[moderation] callable {target!r} is a {type(function).__name__}; name a function")
     return function
-
-
-def _from_module(name: str) -> Any:
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` does
-    return importlib.import_module(name)
 
 
 def _from_file(file: Path) -> Any:

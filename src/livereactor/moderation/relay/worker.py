@@ -14,7 +14,7 @@ import httpx2
 from livereactor.moderation.port import NoVerdictError, Question, Verdict, VerdictAction
 from livereactor.protocol.moderated import PATH, JudgedBody, QuestionBody, QuestionText
 
-TIMEOUT: Final = 40.0  # seconds; a coordinator has asked, and decided without an answer, before
+TIMEOUT: Final = 60.0  # seconds of silence; a coordinator has decided before, with an answer or without one
 
 
 class RelayModerator:

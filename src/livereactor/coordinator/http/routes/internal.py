@@ -1,4 +1,4 @@
-"""`/internal/…`: blobs for workers of other machines, and requests of other coordinators to the workers connected here.
+"""`/internal/…`: blobs and moderation for workers, and requests of other coordinators to the workers connected here.
 
 Blobs need the worker secret or a worker's credential, which reaches those of its own sessions; other coordinators show
 the worker secret itself.
@@ -22,11 +22,16 @@ from livereactor.coordinator.http.dependencies import (
     Clock,
     ServicePart,
     StorePart,
+    app_part,
+    body_response,
     coordinators_only,
     json_body,
     while_connected,
 )
+from livereactor.coordinator.moderation import Moderation
 from livereactor.protocol import link
+from livereactor.protocol.moderated import PATH as MODERATION
+from livereactor.protocol.moderated import JudgedBody, QuestionBody
 from livereactor.web.blob_answers import RANGE_HEADER, blob_answer, listing_answer
 from livereactor.web.documents import WORKER, asked_by, octets, problems, takes
 
@@ -35,6 +40,7 @@ OCTETS: Final = "application/octet-stream"
 _WHOLE: Final = {200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
 LONGEST: Final = 60.0  # seconds a worker may take; no caller holds a request for longer
 _EXAMPLE: Final = {"type": "request", "id": 0, "slot": 0, "method": "GET", "path": "/metrics"}
+_QUESTION: Final = {"command": "set_prompt", "texts": [{"field": "prompt", "text": "a koi"}]}
 _WORKERS: Final = asked_by(WORKER)
 # Described and not validated: `BlobKey.parse` validates, and its error says what a key may be.
 Key: TypeAlias = Annotated[
@@ -124,3 +130,27 @@ async def ask_worker(
     if reply is None:
         raise NotFoundError(f"worker {worker[:64]!r} is not connected to this coordinator; ask another one")
     return Response(link.write(reply), media_type=JSON)
+
+
+@routes.post(
+    MODERATION + "{sid}",
+    response_class=Response,
+    responses={200: {"model": JudgedBody}, **problems(404, 408, 413)},
+    openapi_extra={**takes(QuestionBody, example=_QUESTION, required=True), **_WORKERS},
+)
+async def judge_content(
+    sid: str,
+    reach: Reach,
+    asked: Annotated[QuestionBody, json_body(QuestionBody)],
+    moderation: Annotated[Moderation | None, app_part("moderation")],
+) -> Response:
+    """Ask the operator's moderator about texts or an upload of a session that the worker holds."""
+    session = await reach.must_hold(sid)
+    if moderation is None:
+        raise NotFoundError("this coordinator has no moderator; set [moderation] url or callable")
+    judged = await moderation.judge(session, asked)
+    return body_response(
+        JudgedBody(
+            action=judged.action.value, message=judged.message, categories=list(judged.categories), code=judged.code
+        )
+    )

@@ -16,11 +16,13 @@ from livereactor.coordinator.http.admin_queries import State, session_row, state
 from livereactor.coordinator.http.dependencies import (
     AnyCaller,
     ServicePart,
+    app_part,
     body_response,
     json_body,
     needs,
     while_connected,
 )
+from livereactor.coordinator.moderation import Moderation
 from livereactor.protocol.http import Body, CreateSession, SessionDescriptor, StopSession
 from livereactor.store.records import SessionRecord
 from livereactor.web.documents import problems, takes
@@ -86,8 +88,12 @@ async def create_session(
     caller: AnyCaller,
     asked: Annotated[CreateSession, json_body(CreateSession)],
     service: ServicePart,
+    moderation: Annotated[Moderation | None, app_part("moderation")],
 ) -> Response:
     """Create a session: assigned at once if a worker is free, otherwise queued. Poll `GET /sessions/{sid}`."""
+    if moderation is not None:
+        caller.need("control")
+        await moderation.must_allow_start(caller, asked)
     key = request.headers.get("idempotency-key")
     return body_response(await service.create(caller, asked, idempotency_key=key), 201)
 
