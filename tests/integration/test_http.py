@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from livereactor.base.limits import Limits
 from livereactor.runtime.http import FOLLOWERS
 from livereactor.web import guard as web_guard
 from livereactor.web.access import Access
@@ -79,7 +80,7 @@ async def _asked(pieces: AsyncIterator[dict[str, Any]], *, upload: bool) -> list
 
     method, path = ("PUT", "/uploads/x") if upload else ("POST", "/start_session")
     scope = {"type": "http", "method": method, "path": path, "headers": [(b"host", b"localhost")]}
-    await Guard(_reading, Access(), 100, body_wait=0.05)(scope, pieces.__anext__, send)
+    await Guard(_reading, Access(), Limits(), body_wait=0.05)(scope, pieces.__anext__, send)
     return sent
 
 

@@ -23,7 +23,7 @@ class Limits:
     message_bytes: int = 256 * KIB  # the plain data channel's limit towards browsers; steps may carry more
     viewer_message_bytes: int = 16 * KIB  # from those who may only watch: verbs, pings and statistics
     chunked_message_bytes: int = 64 * MIB  # where both ends chunk; stepped sessions carry frames
-    json_nodes: int = 10_000  # values of one message: each costs fifty times its bytes, in memory and on the loop
+    json_nodes: int = 10_000  # values of one message or HTTP body: each costs fifty times its bytes in memory
     # per connection
     message_rate: float = 200.0  # messages a second of an owner, 20 seconds' worth at once: a mouse sends 120
     message_rate_bytes: float = 2_000_000.0  # bytes a second of an owner, 20 seconds' worth at once
@@ -33,7 +33,8 @@ class Limits:
     # per session
     moderation_questions: int = 4  # to a moderator at once; one session must not take the places of the others
     # other bounds
-    body_bytes: int = 1 * MIB  # HTTP bodies but uploads: the largest real one is an SDP of some 20 KiB
+    body_bytes: int = 1 * MIB  # HTTP bodies of signalling: an SDP has some 20 KiB, and coordinators pass it on
+    json_body_bytes: int = 64 * KIB  # HTTP bodies that are neither an upload nor signalling: most have 200 bytes
     # HTTP: before anybody is asked who it is
     header_bytes: int = 64 * KIB  # request line and header; servers and proxies take 8 to 32 KiB
     header_wait: float = 10.0  # seconds for a whole header, from the first byte, or from the connection's beginning

@@ -15,6 +15,7 @@ from livereactor.protocol.json_text import parse_json
 from livereactor.protocol.sdp import MAX_MID, SDP_BYTES
 
 BODY_BYTES: Final = Limits().body_bytes
+JSON_NODES: Final = Limits().json_nodes
 Kind: TypeAlias = Literal["video", "audio"]
 Direction: TypeAlias = Literal["recvonly", "sendonly"]  # from the client's side
 
@@ -353,7 +354,7 @@ def read_body(model: type[_Model], raw: bytes, *, limit: int = BODY_BYTES) -> _M
         PeerError: one readable sentence about the first thing that is wrong.
     """
     what = "the body"
-    value = parse_json(raw, what, limit=limit) if raw.strip() else None
+    value = parse_json(raw, what, limit=limit, nodes=JSON_NODES) if raw.strip() else None
     if value is not None and not isinstance(value, dict):
         raise PeerError(f"{what} is a JSON {type(value).__name__}, not an object; send an object or nothing")
     try:

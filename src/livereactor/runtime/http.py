@@ -68,7 +68,7 @@ def create_app(
     handle_errors(api, otherwise="the page is at /")
     traced = Traced(api)
     inner = traced if key is None else ApiKeyGate(traced, key, page)
-    return Guard(inner, access or Access(), runtime.limits.body_bytes)
+    return Guard(inner, access or Access(), runtime.limits)
 
 
 def session_routes(runtime: Runtime) -> APIRouter:

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from livereactor.base.errors import LivereactorError, TooLargeError
-from livereactor.base.limits import MIB
+from livereactor.base.limits import MIB, Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.access import Access
 from livereactor.web.problems import ANSWERED, REQUEST_ID, BodyLateError, problem_response, unexpected
@@ -36,6 +36,7 @@ _POLICY: Final = (
     b"default-src 'self'; connect-src *; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self'; "
     b"frame-ancestors 'self'; base-uri 'none'"
 )
+SIGNALLING: Final = ("/sdp_params", "/ice_candidates")
 BODY_WAIT: Final = 30.0  # seconds for a whole body; an upload's may take longer, but not without a byte
 # Of a body that was refused, and did not say how long it is: a sender who is cut off in the middle reads no answer.
 REST_BYTES: Final = 16 * MIB
@@ -50,22 +51,24 @@ class Guard:
     Args:
         app: what is guarded.
         access: who may ask.
-        body_bytes: largest body, but for what is PUT or PATCHed below `streamed`, which has limits of its own.
+        limits: bytes of a body, but for what is PUT or PATCHed below `streamed`, which has limits of its own.
         body_wait: seconds for a whole body; for a streamed one, seconds without a byte.
         streamed: beginnings of the paths whose PUT and PATCH bodies are of any size.
+        large: ends of the paths whose bodies have `body_bytes`; all others have `json_body_bytes`.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         access: Access,
-        body_bytes: int,
+        limits: Limits,
         body_wait: float = BODY_WAIT,
         *,
         streamed: tuple[str, ...] = ("/uploads/",),
+        large: tuple[str, ...] = SIGNALLING,
     ) -> None:
         self._app, self._access = app, access
-        self._body_bytes, self._body_wait, self._streamed = body_bytes, body_wait, streamed
+        self._limits, self._body_wait, self._streamed, self._large = limits, body_wait, streamed, large
         self._troubles, self._audit = SparseLog(log), AuditLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +114,7 @@ class Guard:
         elif scope["method"] == "OPTIONS":
             await answer.preflight(headers)
         elif (limit := self._limit(scope)) is not None and _announced(headers) > limit:
-            await answer.refuse(_too_large(limit))
+            await answer.refuse(self._too_large(limit))
         else:
             known = {"path": _plain(scope["path"]), REQUEST_ID: answer.id, ANSWERED: answer.is_of}
             await self._serve({**scope, **known}, receive, answer, limit)
@@ -132,7 +135,7 @@ class Guard:
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if limit is not None and seen > limit:  # a chunked body that announced nothing
-                raise _too_large(limit)
+                raise self._too_large(limit)
             return message
 
         try:
@@ -148,8 +151,14 @@ class Guard:
                 await answer.refuse(error)
 
     def _limit(self, scope: Scope) -> int | None:
-        is_streamed = scope["method"] in ("PUT", "PATCH") and _plain(scope["path"]).startswith(self._streamed)
-        return None if is_streamed else self._body_bytes
+        path = _plain(scope["path"])
+        if scope["method"] in ("PUT", "PATCH") and path.startswith(self._streamed):
+            return None
+        return self._limits.body_bytes if path.endswith(self._large) else self._limits.json_body_bytes
+
+    def _too_large(self, limit: int) -> TooLargeError:
+        name = "json_body_bytes" if limit == self._limits.json_body_bytes else "body_bytes"
+        return TooLargeError(f"the body exceeds {limit} bytes ({name}); upload large content instead")
 
     def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         """Paths name no secret: keys and tokens are in headers, signatures in queries."""
@@ -249,7 +258,3 @@ def _plain(path: str) -> str:
 def _announced(headers: dict[str, str]) -> int:
     text = headers.get("content-length", "0")
     return int(text) if text.isdecimal() else 0
-
-
-def _too_large(limit: int) -> TooLargeError:
-    return TooLargeError(f"the body exceeds {limit} bytes; upload large content instead")

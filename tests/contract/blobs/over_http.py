@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import UnauthorizedError
-from livereactor.base.limits import MIB
+from livereactor.base.limits import Limits
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.coordinator.auth.worker_credentials import WorkerIdentity
@@ -43,7 +43,7 @@ async def serving_blobs(blobs: Blobs) -> AsyncIterator[str]:
     api.state.store, api.state.unix_us = MemoryStore(), unix_us
     api.include_router(internal.routes)
     handle_errors(api, otherwise="see the docs")
-    app = Guard(api, Access(any_host=True), MIB, streamed=(internal.PREFIX,))
+    app = Guard(api, Access(any_host=True), Limits(), streamed=(internal.PREFIX,))
     server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
     with listen("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(server.serve([listener]))

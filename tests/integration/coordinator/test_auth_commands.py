@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
+from livereactor.base.limits import Limits
 from livereactor.cli.admin import RemoteError
 from livereactor.cli.main import app
 from livereactor.coordinator.http.routes import tokens
@@ -56,7 +57,7 @@ class Elsewhere:
             api.include_router(tokens.routes)
             api.include_router(tokens.key_routes)
             handle_errors(api, otherwise="the page is at /")
-            guarded: Any = Guard(api, Access(any_host=True), 1 << 20)
+            guarded: Any = Guard(api, Access(any_host=True), Limits())
             with listen("127.0.0.1", 0) as listener:
                 self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 self._server = Server(uvicorn.Config(guarded, log_config=None, access_log=False, lifespan="off"))

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from livereactor.base.errors import TooLargeError
+from livereactor.base.limits import Limits
 from livereactor.coordinator.options import SIGNALLING_BYTES
 from livereactor.coordinator.worker_sockets import WorkerSocket
 from livereactor.protocol import link
@@ -19,11 +20,15 @@ RTC = "/transport/webrtc"
 
 
 @pytest.mark.parametrize(
-    ("path", "character"),  # which is two, six and three bytes of JSON
-    [("/ice_candidates", '"'), ("/connections/5001/sdp_params", "\x01"), ("/connections", "€")],
+    ("path", "character", "limit"),  # a character is two, six and three bytes of JSON
+    [
+        ("/ice_candidates", '"', SIGNALLING_BYTES),
+        ("/connections/5001/sdp_params", "\x01", SIGNALLING_BYTES),
+        ("/connections", "€", Limits().json_body_bytes),
+    ],
 )
 async def test_no_viewer_can_cut_the_workers_socket_by_a_body(
-    path: str, character: str, monkeypatch: pytest.MonkeyPatch
+    path: str, character: str, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with coordinating(models=("plain",)) as served, working(Plain, served.url, secret=served.secrets.worker):
         session = await served.session("plain")
@@ -38,10 +43,10 @@ async def test_no_viewer_can_cut_the_workers_socket_by_a_body(
             return await hello(frame)
 
         monkeypatch.setattr(served.service, "hello", counted)
-        for size in (SIGNALLING_BYTES + 1, 1024 * 1024):
+        for size in (limit + 3, 1024 * 1024):
             body = (character * size).encode()[: 1024 * 1024].decode(errors="ignore")
             answer = await served.http.post(f"/sessions/{session}{RTC}{path}", content=body, headers=viewer)
-            assert str(SIGNALLING_BYTES) in must_be_problem(answer, 413, "MESSAGE_TOO_LARGE")
+            assert str(limit) in must_be_problem(answer, 413, "MESSAGE_TOO_LARGE")
         largest = (character * SIGNALLING_BYTES).encode()[:SIGNALLING_BYTES].decode(errors="ignore")
         answer = await served.http.post(f"/sessions/{session}{RTC}/ice_candidates", content=largest, headers=viewer)
         assert answer.status_code == 400, answer.text  # it has come to the Worker, which reads it

@@ -14,6 +14,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
+from livereactor.base.limits import Limits
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.http.routes import tokens
 from livereactor.protocol.tokens import KeyRequest
@@ -54,7 +55,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         api.include_router(tokens.routes)
         api.include_router(tokens.key_routes)
         handle_errors(api, otherwise="the page is at /")
-        transport = httpx2.ASGITransport(app=Guard(api, Access(any_host=True), 1 << 20))
+        transport = httpx2.ASGITransport(app=Guard(api, Access(any_host=True), Limits()))
         async with httpx2.AsyncClient(transport=transport, base_url="http://live.example") as http:
             yield Served(data.store, data.authenticator, http)
 

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 from structlog.testing import capture_logs
 
+from livereactor.base.limits import Limits
 from livereactor.web.access import Access
 from livereactor.web.guard import Guard
 from livereactor.web.problems import handle_errors
@@ -22,7 +23,7 @@ async def test_a_client_that_leaves_is_not_logged_as_a_request_that_failed() -> 
         raise ClientDisconnect
 
     with capture_logs() as logged:
-        await Guard(api, Access(any_host=True), 1000)(_get("/held"), _gone, _ignored)
+        await Guard(api, Access(any_host=True), Limits())(_get("/held"), _gone, _ignored)
     assert [each for each in logged if each["log_level"] != "debug"] == []
 
 

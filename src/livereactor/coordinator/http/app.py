@@ -41,7 +41,7 @@ from livereactor.store.port import Store
 from livereactor.web.access import Access
 from livereactor.web.clips import ClipShelf
 from livereactor.web.documents import asked_by, documented
-from livereactor.web.guard import Guard
+from livereactor.web.guard import SIGNALLING, Guard
 from livereactor.web.problems import handle_errors
 from livereactor.web.rates import RateGate
 from livereactor.web.traced import Traced
@@ -120,7 +120,13 @@ def create_app(parts: Parts) -> ASGIApp:
 
     counter = RequestCounter(Traced(api), parts.service.metrics.request)
     gate = RateGate(counter, recognises, anonymous=options.rates.anonymous, creating=options.rates.creating)
-    return Guard(gate, Access(any_host=True), options.limits.body_bytes, streamed=("/uploads/", internal.PREFIX))
+    return Guard(
+        gate,
+        Access(any_host=True),
+        options.limits,
+        streamed=("/uploads/", internal.PREFIX),
+        large=(*SIGNALLING, internal.REQUESTS),
+    )
 
 
 class RequestCounter:

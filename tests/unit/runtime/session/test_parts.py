@@ -212,6 +212,9 @@ async def test_whoever_waits_looks_again_when_something_changed() -> None:
 # --- guard ---
 
 
+SMALL = Limits(json_body_bytes=100)
+
+
 async def _guarded(guard: Guard, method: str, headers: dict[str, str]) -> tuple[int, dict[str, str]]:
     sent: list[Any] = []
 
@@ -232,14 +235,14 @@ async def _app(_: Any, __: Any, send: Any) -> None:
 
 
 async def test_a_request_id_is_echoed_and_a_wrong_one_replaced() -> None:
-    guard = Guard(_app, Access(), 100)
+    guard = Guard(_app, Access(), SMALL)
     assert (await _guarded(guard, "GET", {"x-request-id": "abc-1"}))[1]["x-request-id"] == "abc-1"
     assert (await _guarded(guard, "GET", {"x-request-id": "a\r\nb: c"}))[1]["x-request-id"].isalnum()
 
 
 async def test_a_preflight_names_authorization_and_private_networks() -> None:
     status, headers = await _guarded(
-        Guard(_app, Access(), 100), "OPTIONS", {"access-control-request-private-network": "true"}
+        Guard(_app, Access(), SMALL), "OPTIONS", {"access-control-request-private-network": "true"}
     )
     assert status == 204
     assert "Authorization" in headers["access-control-allow-headers"]
@@ -248,6 +251,6 @@ async def test_a_preflight_names_authorization_and_private_networks() -> None:
 
 
 async def test_an_insecure_runtime_answers_any_host_and_still_bounds_bodies() -> None:
-    guard = Guard(_app, Access(any_host=True), 100)
+    guard = Guard(_app, Access(any_host=True), SMALL)
     assert (await _guarded(guard, "GET", {"host": "a.example", "origin": "https://b.example"}))[0] == 200
     assert (await _guarded(guard, "POST", {"content-length": "101"}))[0] == 413

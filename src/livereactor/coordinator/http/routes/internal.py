@@ -36,6 +36,7 @@ from livereactor.web.blob_answers import RANGE_HEADER, blob_answer, listing_answ
 from livereactor.web.documents import WORKER, asked_by, octets, problems, takes
 
 PREFIX: Final = "/internal/blobs/"
+REQUESTS: Final = "/requests"  # the end of `PATH`: bodies hold requests of clients, offers among them
 OCTETS: Final = "application/octet-stream"
 _WHOLE: Final = {200: {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}}
 LONGEST: Final = 60.0  # seconds a worker may take; no caller holds a request for longer
