@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -55,6 +56,13 @@ def actor_of(worker: dict[str, Any]) -> psutil.Process:
     return actor
 
 
+def is_confined(worker: dict[str, Any]) -> bool:
+    """As far as on a machine whose folders we do not know; and it holds its own credential alone."""
+    process = Path(f"/proc/{worker['pid']}")
+    given = [each for each in (process / "environ").read_text().split("\0") if "WORKER_SECRET=" in each]
+    return "NoNewPrivs:\t1" in (process / "status").read_text() and all("=wk_" in each for each in given)
+
+
 async def until_gone(served: Service, worker: dict[str, Any]) -> None:
     await asyncio.to_thread(served.at.wait_until, lambda: not psutil.pid_exists(worker["pid"]), timeout=PATIENCE)
 
@@ -63,6 +71,7 @@ async def test_two_sessions_are_played_by_one_worker_of_the_cluster(served: Serv
     (one, first), (two, second) = await watching(served, "pair"), await watching(served, "pair")
     assert first["worker"] == second["worker"]
     assert actor_of(first)
+    assert is_confined(first)
     assert one.session_id != two.session_id
     for reactor in (one, two):
         await reactor.track("main_video").read(timeout=PATIENCE)

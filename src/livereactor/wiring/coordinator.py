@@ -53,7 +53,7 @@ from livereactor.wiring.moderation import judging, terms_of
 from livereactor.wiring.options import blobs_url, limits, open_blobs, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
 from livereactor.wiring.tracing import tracing
-from livereactor.wiring.workers import confined, fleet_plan, make_pool, warn_of_loopback
+from livereactor.wiring.workers import confined, fleet_plan, make_pool, warn_of_loopback, warn_of_reach
 
 
 def check_peers(settings: Settings) -> None:
@@ -197,6 +197,7 @@ async def _serve(
             listening(url_of(listener), await _guests(store, options))
             dial = dialled_url(settings) or _own_url(listener)
             warn_of_loopback(settings, dial)
+            warn_of_reach(settings)
             fleet = asyncio.create_task(house.fleet.run(dial), name="fleet")
             stopped = asyncio.create_task(stop.wait(), name="signals")
             await asyncio.wait([stopped, house.serving, fleet], return_when=asyncio.FIRST_COMPLETED)

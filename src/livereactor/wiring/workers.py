@@ -60,6 +60,8 @@ def fleet_plan(models: Sequence[ListedModel], resolved: Resolved, secrets: Secre
         blobs = blobs_url(resolved.settings, folder / "blobs")
         environment |= {BLOBS: blobs} if pool.isolation == "off" else {}
         environment |= confined(resolved.settings, folder, list(targets.values()))
+    elif pool.isolation != "off":  # no folder of that machine is known to us; processes are kept apart all the same
+        environment |= {CONFINED: ""}
     if unknown := set(pool.needs) - set(targets):
         raise ConfigError(
             f"[pool.needs.{min(unknown)}]: no such model is served; the models are {', '.join(sorted(targets))}"
@@ -131,6 +133,16 @@ def warn_of_loopback(settings: Settings, url: str) -> None:
     """Say so where Workers of other machines could not dial us."""
     if settings.pool.kind == "ray" and urlsplit(url).hostname in LOOPBACK:
         log.warning("workers on other machines of the cluster cannot connect; set [coordinator] worker_url", url=url)
+
+
+def warn_of_reach(settings: Settings) -> None:
+    """Say so where no confinement of a process keeps models from the machines."""
+    if settings.pool.kind == "ray" and settings.pool.isolation != "off":
+        log.warning(
+            "models on a Ray cluster can run programs on each of its machines, whatever confines their process",
+            todo="serve only models that you trust on it, and run Ray as another user than this coordinator; "
+            '[pool] isolation = "off" if you do',
+        )
 
 
 def _namespace(secrets: Secrets) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from livereactor.base.errors import ConfigError
 from livereactor.coordinator.auth.secrets import Secrets
@@ -15,7 +16,7 @@ from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
 from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.options import limits
-from livereactor.wiring.workers import fleet_plan, make_pool
+from livereactor.wiring.workers import fleet_plan, make_pool, warn_of_reach
 
 SECRETS = Secrets(("a master secret of the tests, of 32 characters or more",))
 OPERATORS = """
@@ -139,6 +140,18 @@ def test_a_worker_of_a_cluster_is_told_what_it_needs_and_no_folder_of_this_machi
     plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
     assert plan.needs == {"pond": Needs(gpus=0.5, cpus=1, resources={"a100": 1})}
     assert "LIVEREACTOR_WORKER_BLOBS" not in plan.environment
+    assert plan.environment["LIVEREACTOR_WORKER_CONFINED"] == ""
+    assert plan.credential is not None
+    identity = identified(plan.credential("wrk_1", "pond"), SECRETS.worker_ring, now_at=0)
+    assert identity == WorkerIdentity("wrk_1", "pond")
+
+
+def test_models_on_a_cluster_are_said_to_reach_it(folder: Path) -> None:
+    for kind, isolation, warnings in (("ray", "auto", 1), ("ray", "off", 0), ("subprocess", "auto", 0)):
+        settings = resolve(folder, command_line={"pool.kind": kind, "pool.isolation": isolation}).settings
+        with capture_logs() as said:
+            warn_of_reach(settings)
+        assert len(said) == warnings, (kind, isolation)
 
 
 def test_needs_of_a_model_that_is_not_served_are_a_mistake(folder: Path) -> None:
