@@ -8,8 +8,9 @@ else knows the protobuf.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from livereactor.base.errors import PeerError, UsageError
@@ -18,10 +19,13 @@ from livereactor.protocol import messages as m
 from livereactor.protocol import wire_v1_pb2 as wire
 from livereactor.protocol.json_text import shown
 from livereactor.protocol.structs import fill_struct, from_struct, has_more_nodes
+from livereactor.protocol.wire_fields import has_more_fields
 
 TEXT: Final = False  # frames of this format are binary frames
 MESSAGE_BYTES: Final = Limits().message_bytes
 JSON_NODES: Final = Limits().json_nodes
+
+FIELDS_OF_VALUE: Final = 3  # at most: an entry of a map, with key and value
 
 _Envelope = TypeVar("_Envelope", bound=Message)
 
@@ -36,11 +40,21 @@ def _parse(envelope: _Envelope, label: str, data: bytes, limit: int) -> _Envelop
     return envelope
 
 
-def _bounded(envelope: _Envelope, label: str, data: bytes, nodes: int) -> _Envelope:
+def _bounded(envelope: _Envelope, label: str, data: bytes, limit: int, nodes: int) -> _Envelope:
+    """Parse a frame into `envelope`; a client's, which holds no more than so many values."""
+    # Parsing is one call that no other thread can interrupt: up to 256 KiB it takes milliseconds, whatever they hold.
+    is_large = MESSAGE_BYTES < len(data) <= limit
+    if is_large and has_more_fields(data, cast("Descriptor", envelope.DESCRIPTOR), FIELDS_OF_VALUE * nodes):
+        raise _too_many(label, nodes)
+    _parse(envelope, label, data, limit)
     # A value has two bytes at least, so a short frame needs no count.
     if len(data) > 2 * nodes and has_more_nodes(envelope, nodes):
-        raise PeerError(f"a frame on {shown(label)} holds more than {nodes} values (json_nodes); upload large content")
+        raise _too_many(label, nodes)
     return envelope
+
+
+def _too_many(label: str, nodes: int) -> PeerError:
+    return PeerError(f"a frame on {shown(label)} holds more than {nodes} values (json_nodes); upload large content")
 
 
 # --- the server's side -------------------------------------------------------------------------------------------
@@ -49,8 +63,8 @@ def _bounded(envelope: _Envelope, label: str, data: bytes, nodes: int) -> _Envel
 def decode_client(label: str, data: bytes, *, limit: int = MESSAGE_BYTES, nodes: int = JSON_NODES) -> m.ClientMessage:
     """Decode a client's frame on the channel `label`; raises `PeerError` for anything that is not of the protocol."""
     if label == m.CONTROL:
-        return _decode_control(_bounded(_parse(wire.ControlClientMessage(), label, data, limit), label, data, nodes))
-    envelope = _bounded(_parse(wire.DataClientMessage(), label, data, limit), label, data, nodes)
+        return _decode_control(_bounded(wire.ControlClientMessage(), label, data, limit, nodes))
+    envelope = _bounded(wire.DataClientMessage(), label, data, limit, nodes)
     match envelope.WhichOneof("payload"):
         case "command":
             return _command(envelope.command, envelope.request_id or None)

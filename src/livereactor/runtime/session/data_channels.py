@@ -5,6 +5,7 @@ The session service acts on the messages; the membership machine decides which o
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from livereactor.base.errors import ForbiddenError, LimitError, LivereactorError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.base.token_bucket import TokenBucket
+from livereactor.engine.channel_inbound import WAITING_MESSAGES
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived, PeerConfig
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
@@ -29,7 +31,10 @@ from livereactor.runtime.session.steps import too_large
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # a client may leave unread; libwebrtc kills a channel above 16 MiB
 TOGGLE_BURST: Final = 4.0  # seconds' worth of pauses and resumes at once: every track of a model as its client connects
 _NOT_RUN: Final = (m.StepFailure.REFUSED, m.StepFailure.NOT_READY)
-HELD_BYTES: Final = 64 * 1024 * 1024  # of frames before the Connection was live; one chunked message at most
+HELD_BYTES: Final = 64 * 1024 * 1024  # of frames that wait to be read; one chunked message at most
+READ_ON_LOOP: Final = (
+    64 * 1024
+)  # bytes of a message: up to a millisecond, about as long as the way to a thread and back
 
 
 class DataChannelsHost(Protocol):
@@ -89,6 +94,9 @@ class DataChannels:
         self._data_open = False
         self.is_joined = False  # the model knows this client: its messages may be acted on
         self._early: deque[tuple[m.ChannelLabel, bytes]] = deque()  # received before that
+        self._unread: deque[tuple[m.ChannelLabel, bytes]] = deque()  # received since a large one that is being read
+        self._unread_bytes = 0
+        self._reading: asyncio.Task[None] | None = None
         self._held: deque[m.ServerMessage] = deque()  # sent before the format was known and `data` open
         self._faults: Counter[str] = Counter()
         self._closed = False
@@ -121,7 +129,7 @@ class DataChannels:
         """Read the messages received so far, in order: the model knows this client now."""
         self.is_joined = True
         while self._early and not self._closed:
-            self._read(*self._early.popleft())
+            self._take(*self._early.popleft())
 
     def _on_event(self, label: m.ChannelLabel, event: ChannelEvent) -> None:
         if self._closed:
@@ -150,7 +158,7 @@ class DataChannels:
         assert self._codec is not None
         self._host.members.frame_received(self.connection, binary=not self._codec.TEXT, now=time.monotonic())
         if self.is_joined:
-            self._read(label, data)
+            self._take(label, data)
         elif len(self._early) < self._limits.held_messages and self._early_bytes() + len(data) <= HELD_BYTES:
             self._early.append((label, data))
         else:
@@ -159,25 +167,58 @@ class DataChannels:
     def _early_bytes(self) -> int:
         return sum(len(data) for _, data in self._early)
 
-    def _read(self, label: m.ChannelLabel, data: bytes) -> None:
-        assert self._codec is not None
+    def _take(self, label: m.ChannelLabel, data: bytes) -> None:
+        """Read a message on the loop, or aside where it is large; those behind it wait, so their order stays."""
+        if self._reading is None and len(data) <= READ_ON_LOOP:
+            self._read(label, data)
+        elif self._unread_bytes < HELD_BYTES and len(self._unread) < WAITING_MESSAGES:
+            self._unread.append((label, data))
+            self._unread_bytes += len(data)
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read_aside(), name=f"messages of {self.connection}")
+        else:
+            self._host.dispatch(TransportLost(self.connection, "messages arrive faster than they are read"))
+
+    async def _read_aside(self) -> None:
         try:
-            limits = self._limits
-            may_step = label == m.DATA and not self._codec.TEXT  # the steps of a stepped session carry frames
-            limit = self._bounds.largest if may_step else min(self._bounds.largest, limits.message_bytes)
-            message = self._codec.decode_client(label, data, limit=limit, nodes=limits.json_nodes)
-            if len(data) > limits.message_bytes and not isinstance(message, m.RequestStep):
-                text = (
-                    f"a message of {len(data)} bytes is over the limit of {limits.message_bytes}; upload large content"
-                )
-                self._refused(label, TooLargeError(text), data[:HEAD_BYTES])
-                return
-            if isinstance(message, m.PauseTrack | m.ResumeTrack) and not self._toggles.take(1, time.monotonic()):
-                self._refuse_toggle(label)
-                return
-            self._host.receive(self, message)
+            while self._unread and not self._closed:
+                label, data = self._unread.popleft()
+                self._unread_bytes -= len(data)
+                try:
+                    if len(data) <= READ_ON_LOOP:
+                        self._read(label, data)
+                    else:
+                        message = await asyncio.to_thread(self._decoded, label, data)
+                        if not self._closed:
+                            self._act(label, data, message)
+                except LivereactorError as error:
+                    self._fault(label, error)
+        finally:
+            self._reading = None
+
+    def _read(self, label: m.ChannelLabel, data: bytes) -> None:
+        try:
+            self._act(label, data, self._decoded(label, data))
         except LivereactorError as error:  # unreadable, or refused and of a kind that has no answer
             self._fault(label, error)
+
+    def _decoded(self, label: m.ChannelLabel, data: bytes) -> m.ClientMessage:
+        """Return the message in a frame. Any thread."""
+        assert self._codec is not None
+        limits = self._limits
+        may_step = label == m.DATA and not self._codec.TEXT  # the steps of a stepped session carry frames
+        limit = self._bounds.largest if may_step else min(self._bounds.largest, limits.message_bytes)
+        return self._codec.decode_client(label, data, limit=limit, nodes=limits.json_nodes)
+
+    def _act(self, label: m.ChannelLabel, data: bytes, message: m.ClientMessage) -> None:
+        limit = self._limits.message_bytes
+        if len(data) > limit and not isinstance(message, m.RequestStep):
+            text = f"a message of {len(data)} bytes is over the limit of {limit}; upload large content"
+            self._refused(label, TooLargeError(text), data[:HEAD_BYTES])
+        elif isinstance(message, m.PauseTrack | m.ResumeTrack) and not self._toggles.take(1, time.monotonic()):
+            self._refuse_toggle(label)
+        else:
+            self._host.receive(self, message)
 
     def _refuse_toggle(self, label: m.ChannelLabel) -> None:
         wait, rate, now = self._toggles.wait(1), self._limits.pause_rate, time.monotonic()
@@ -267,6 +308,7 @@ class DataChannels:
         self._closed = True
         self._held.clear()
         self._early.clear()
+        self._unread.clear()
         self._channels.clear()
 
     def _release(self) -> None:
