@@ -74,7 +74,7 @@ async def journal_pieces(blobs: Blobs, recording: str) -> AsyncIterator[bytes]:
 async def _about(blobs: Blobs, recording: str) -> Recorded | None:
     try:
         found: Any = json.loads(await blobs.get(recording_key(recording)))
-    except (BlobMissingError, ValueError):  # just removed, or not a Recording of ours
+    except (BlobMissingError, ValueError, RecursionError):  # just removed, or not a Recording of ours
         return None
     told = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     session = told.get("session")

@@ -106,6 +106,8 @@ def _parse(file: Path, text: str | None) -> dict[str, Any]:
         return tomllib.loads(text or "")
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file.name} is not TOML: {error}; correct that line") from error
+    except RecursionError:  # its traceback would be as deep as the file
+        raise ConfigError(f"{file.name} nests lists or tables too deeply; flatten them") from None
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -162,3 +162,14 @@ def test_a_cut_says_up_to_where_it_is_replayed() -> None:
 def test_another_version_is_named(version: str) -> None:
     with pytest.raises(JournalError, match=r"has version .*, this livereactor reads 1"):
         read_journal(f'{{"livereactor_journal": {version}}}\n'.encode())
+
+
+def test_a_version_of_any_length_is_named_in_a_sentence() -> None:
+    with pytest.raises(JournalError) as refused:
+        read_journal(f'{{"livereactor_journal": "{"9" * 10_000}"}}\n'.encode())
+    assert len(str(refused.value)) < 200
+
+
+def test_a_header_that_nests_without_end_is_no_header() -> None:
+    with pytest.raises(JournalError, match="its first line is not a header"):
+        read_journal(b"[" * 200_000 + b"\n")

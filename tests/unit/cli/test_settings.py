@@ -91,6 +91,11 @@ def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
         settle(tmp_path, "[runtime\n")
 
 
+def test_a_file_that_nests_without_end_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"livereactor.toml nests lists or tables too deeply"):
+        settle(tmp_path, "a = " + "[" * 10_000)
+
+
 def test_types_of_uploads_reach_the_runtime_and_what_is_no_type_is_refused(tmp_path: Path) -> None:
     resolved = settle(tmp_path, '[runtime]\nupload_types = ["image/*", "audio/wav"]\n')
     assert runtime_options(Plain, resolved).upload_types == ("image/*", "audio/wav")

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from livereactor.base.errors import UsageError
+from livereactor.protocol.json_text import shown
 
 VERSION: Final = 1
 PIECE_BYTES: Final = 64 * 1024  # a line that is longer has a piece of its own
@@ -252,7 +253,7 @@ def read_journal(data: bytes) -> SessionJournal:
 def _header(line: bytes) -> JournalHeader:
     try:
         found: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or "livereactor_journal" not in found:
         raise JournalError(
@@ -260,7 +261,9 @@ def _header(line: bytes) -> JournalHeader:
         )
     version: Any = cast("dict[str, Any]", found)["livereactor_journal"]
     if version != VERSION:
-        raise JournalError(f"the journal has version {version}, this livereactor reads {VERSION}; install a newer one")
+        raise JournalError(
+            f"the journal has version {shown(version)}, this livereactor reads {VERSION}; install a newer one"
+        )
     try:
         return JournalHeader.model_validate(found)
     except ValidationError as error:
