@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all setup setup-demo setup-test lint types layers docs states bench bench-all proto lock sbom audit clean
+.PHONY: help demo test test-all fuzz setup setup-demo setup-test lint types layers docs states bench bench-all proto lock sbom audit clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,8 +29,14 @@ test: setup-test lint types layers  ## everything but the long tests: first what
 	@$(PYTEST) -m "not long and not alone" -n auto --dist loadfile --no-loadscope-reorder || $(AGAIN) -m "not long and not alone"
 	@$(PYTEST) $(ALONE) || $(AGAIN) $(ALONE)
 
-test-all: test  ## and soak, million-input fuzzing, million-history properties, every door, pair and width
+test-all: test  ## and soak, a minute of each fuzzer, million-history properties, every door, pair and width
 	@$(BIN)/python -m pytest -m long
+	@$(MAKE) --no-print-directory fuzz
+
+FUZZ_SECONDS ?= 60
+fuzz: setup  ## each parser's fuzzer for a minute, from its kept corpus (FUZZ="NAME …" and FUZZ_SECONDS=… to choose)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tests/tools/fuzz.lock
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 lint: setup
 	@$(BIN)/ruff check .

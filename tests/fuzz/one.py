@@ -1,0 +1,31 @@
+"""One fuzzer in a process of its own: `python -m tests.fuzz.one NAME`, and then arguments of libFuzzer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+from tests.fuzz import targets
+
+# What is instrumented: ours, and parsers in Python that ours lean on.
+WATCHED: Final = ["livereactor", "tests.fuzz.readers", "jwt", "tomllib", "PIL", "aiortc.sdp", "aioice.candidate"]
+
+
+def main(name: str, arguments: list[str]) -> None:
+    """Run libFuzzer; it ends the process."""
+    atheris: Any = import_module("atheris")  # not among what the tests need
+    with atheris.instrument_imports(include=WATCHED, enable_loader_override=False):
+        found = targets.target(name)
+    from tests.fuzz.promises import hold
+
+    # libFuzzer starts itself again by its first argument to merge a corpus.
+    again = f"{sys.executable} -m tests.fuzz.one {name}"
+    atheris.Setup([again, f"-max_len={found.longest}", *arguments], lambda data: hold(found, data) and None)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    main(sys.argv[1], sys.argv[2:])
