@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib import import_module
 from typing import Any, Final
+
+import structlog
 
 from tests.fuzz import targets
 
@@ -20,6 +23,7 @@ def main(name: str, arguments: list[str]) -> None:
         found = targets.target(name)
     from tests.fuzz.promises import hold
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     # libFuzzer starts itself again by its first argument to merge a corpus.
     again = f"{sys.executable} -m tests.fuzz.one {name}"
     atheris.Setup([again, f"-max_len={found.longest}", *arguments], lambda data: hold(found, data) and None)

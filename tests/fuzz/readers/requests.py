@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
 from livereactor.base.errors import ForbiddenError, PeerError, UnauthorizedError, UsageError
-from livereactor.base.limits import KIB
+from livereactor.base.limits import KIB, Limits
 from livereactor.base.spans import parsed
 from livereactor.blobs.port import BlobKey
 from livereactor.blobs.signing import Grant, Signer
@@ -99,7 +99,7 @@ def _headers(data: bytes) -> object:
         "client": (client.decode("latin-1"), 1),
         "headers": pairs,
     }
-    guarded = BehindProxies(Guard(app, Access(("https://studio.example",)), 1 << 20), ("127.0.0.1", "10.0.0.0/8"))
+    guarded = BehindProxies(Guard(app, Access(("https://studio.example",)), Limits()), ("127.0.0.1", "10.0.0.0/8"))
     _loop.run_until_complete(guarded(scope, receive, send))
     assert said[0]["status"] in (200, 204, 403, 413)
     assert sum(len(name) + len(value) for name, value in said[0]["headers"]) < 4 * KIB
