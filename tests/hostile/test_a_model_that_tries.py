@@ -16,7 +16,7 @@ from tests.tools.serving import Coordinator, livereactor_serve, operate
 
 MODELS = Path(__file__).with_name("models_that_try.py")
 UPLOAD = b"only for the eyes of prey"
-WEBHOOKS = "LIVEREACTOR_WEBHOOKS__SECRETS"
+SIGNERS = ("LIVEREACTOR_WEBHOOKS__SECRETS", "LIVEREACTOR_MODERATION__SECRETS")
 HUSH = "whsec_of the coordinator, and nobody else"
 LEAST = 30  # things that it tries at least: what was not tried was not refused
 
@@ -73,7 +73,7 @@ def test_a_model_gets_nothing_of_others(tmp_path: Path, spare: str) -> None:
     tries.mkdir()
     (tries / "early.json").write_text(json.dumps({"data": str(data), "coordinator": os.getpid()}))
     environment = {"PYTHONPATH": str(REPOSITORY), "TRIES": str(tries), "LIVEREACTOR_POOL__SPARE": spare}
-    environment |= {"LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1", WEBHOOKS: json.dumps([HUSH])}
+    environment |= {"LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1", **dict.fromkeys(SIGNERS, json.dumps([HUSH]))}
     targets = [f"{MODELS}:Prey", f"{MODELS}:Spy"]
     with livereactor_serve(targets, log_path=tmp_path / "log", environment=environment, data_dir=data) as served:
         found = attacked(served, tries, data=str(data))
