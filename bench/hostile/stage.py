@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
+
 from bench.hostile.attack import Attack, Program, Target
 from bench.hostile.attacking import attacker
 from bench.hostile.owner import Owner, owning
@@ -31,6 +33,7 @@ SOURCES: dict[Program, str] = {"serve": "198.18", "run": "127.0"}  # `run` liste
 SETTLES = 45.0  # seconds: offers and lost clients are given up after 30, idle connections sooner
 WARM_UP = 0.2  # of the attack: what is loaded once is not what grows
 LINKS = 4  # of each kind
+CROWD, CROWD_WAITS = 64, 60.0  # requests at once, and seconds that each may take
 
 
 @dataclass
@@ -95,7 +98,18 @@ async def on_stage(program: Program, **environment: str) -> AsyncIterator[Stage]
         else:
             reactor = Reactor("conformance", local=server.url)
         async with owning(reactor) as owner:
+            await _crowd(server, owner.session)
             yield Stage(program, server, owner)
+
+
+async def _crowd(server: Server, session: str) -> None:
+    """Ask many harmless things at once: pools of threads and connections grow to their bounds, and stay."""
+    key = server.key if isinstance(server, Coordinator) else ""
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=CROWD_WAITS) as client:
+        paths = [f"/sessions/{session}/transport/webrtc/ice_servers", "/health", "/limits", "/models"] * (CROWD // 4)
+        for _ in range(3):
+            await asyncio.gather(*(client.get(path) for path in paths))
 
 
 @contextmanager
