@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Final, Self
 
@@ -55,3 +56,19 @@ class SparseLog:
         if left_out := self._left_out.pop(key, 0):
             fields["left_out"] = left_out
         getattr(self._log, level)(kind, **fields)
+
+
+class SparseRecords(logging.Filter):
+    """Lets one record of `logging` pass per logger and message every few seconds: of libraries, on any thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record may be written; its message is taken without its arguments."""
+        now, key = time.monotonic(), (record.name, str(record.msg))
+        if now - self._last.get(key, -INTERVAL) < INTERVAL:
+            return False
+        self._last[key] = now
+        return True

@@ -32,7 +32,7 @@ class Sockets(Generic[T]):
 
     Args:
         most: connections of all; past them the one that has waited longest makes room.
-        kept: connections above `most`, taken where nobody waits: workers come in by these.
+        kept: connections above `most`, taken where nobody waits; past half of them only WebSockets are served.
         of_address: connections of one address.
         is_exempt: addresses that are bounded by `most` only: behind a proxy everybody is one address.
     """
@@ -46,6 +46,16 @@ class Sockets(Generic[T]):
     def __len__(self) -> int:
         """Open connections."""
         return len(self._open)
+
+    @property
+    def has_room_for_websockets_only(self) -> bool:
+        """Return whether the places that are left are kept for WebSockets, by which workers come in."""
+        return len(self._open) > self._most + self._kept // 2
+
+    def full(self) -> UnavailableError:
+        """Return the refusal of a server without a place."""
+        text = f"{len(self._open)} of {self._most} connections are open; retry in {RETRY_AFTER:g} s"
+        return UnavailableError(text, retry_after=RETRY_AFTER)
 
     def open(self, socket: T, address: str | None) -> Entry[T]:
         """Take a connection in, unless it is refused; it waits for its first request."""
@@ -64,8 +74,7 @@ class Sockets(Generic[T]):
             )
         displaced = next(iter(self._waiting), None) if len(self._open) >= self._most else None
         if displaced is None and len(self._open) >= self._most + self._kept:
-            text = f"{len(self._open)} of {self._most} connections are open; retry in {RETRY_AFTER:g} s"
-            return Entry(UnavailableError(text, retry_after=RETRY_AFTER))
+            return Entry(self.full())
         if displaced is not None:
             self.close(displaced)
         self._open[socket] = origin

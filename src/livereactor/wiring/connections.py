@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import structlog
 from uvicorn.config import Config
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from livereactor.base.errors import LivereactorError, TooLargeError
+from livereactor.base.errors import LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.problems import problem_response
@@ -24,7 +24,7 @@ from livereactor.web.proxies import ON_THIS_MACHINE, known_addresses
 from livereactor.web.refusals import AuditLog, reason_of
 from livereactor.web.sockets import Sockets
 
-KEPT: Final = 64  # connections above a server's most; the upper half is for workers, whose WebSockets 503 spares
+KEPT: Final = 64  # connections above a server's most; the upper half is for workers, who come by WebSocket
 DESCRIPTORS: Final = 65_536  # enough; child processes of ours may walk through all they may have
 
 log = SparseLog(structlog.get_logger("livereactor.http"))
@@ -55,8 +55,6 @@ def bounded(limits: Limits, *, most: int, proxies: Iterable[str]) -> Mapping[str
     rules = {"sockets": sockets, "limits": limits, "audit": AuditLog()}
     return {
         "http": type("BoundedHttp", (BoundedHttp,), rules),
-        "limit_concurrency": most
-        + KEPT // 2,  # its count holds some that are closed already; past it only WebSockets are served
         "timeout_keep_alive": limits.idle_wait,
     }
 
@@ -89,6 +87,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._fed = 0
         self._running = 0  # requests without a whole answer
         self._has_answered = self._refused = False
+        self._refusal: LivereactorError | None = None  # why the parser was ended
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -117,7 +116,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._fed += len(data)
         super().data_received(data)
         if self._awaits_header and self._fed > self.limits.header_bytes and not self.transport.is_closing():
-            self._refuse_header()
+            self._refuse(self._too_large())
 
     def on_message_begin(self) -> None:
         self._is_in_header, self._header_bytes = True, 0
@@ -135,6 +134,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_header, self._fed = False, 0
+        is_websocket = self._should_upgrade()
+        if is_websocket and self._running:
+            self._end(PeerError("a WebSocket may begin only when the requests before it are answered"))
+        if not is_websocket and self.sockets.has_room_for_websockets_only:
+            refusal = self.sockets.full()
+            log.warning("sockets ran out", apart=type(refusal).__name__, reason=refusal.message)
+            self._end(refusal)
         self._running += 1
         self.sockets.busy(self)
         super().on_headers_complete()
@@ -147,8 +153,8 @@ class BoundedHttp(HttpToolsProtocol):
             self.sockets.waiting(self)
 
     def send_400_response(self, msg: str) -> None:
-        if self._header_bytes > self.limits.header_bytes:
-            self._refuse_header()
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         else:
             super().send_400_response(msg)
 
@@ -172,7 +178,15 @@ class BoundedHttp(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > self.limits.header_bytes:
-            raise ValueError("the header is too large")  # ends the parser, which answers by `send_400_response`
+            self._end(self._too_large())
+
+    def _end(self, refusal: LivereactorError) -> NoReturn:
+        """End the parser, whose end is answered by `send_400_response`."""
+        self._refusal = refusal
+        raise refusal
+
+    def _too_large(self) -> LivereactorError:
+        return TooLargeError(f"the header is over {self.limits.header_bytes} bytes; send less")
 
     def _look(self) -> None:
         """Close the connection where its header is late; look again when it may be."""
@@ -186,19 +200,15 @@ class BoundedHttp(HttpToolsProtocol):
                 return
         self._timer = self.loop.call_later(left, self._look)
 
-    def _refuse_header(self) -> None:
-        text = f"the header is over {self.limits.header_bytes} bytes; send less"
-        self._say(431, bytes(problem_response(TooLargeError(text)).body))
-
     def _refuse(self, error: LivereactorError) -> None:
-        response = problem_response(error)
-        again = response.headers.get("retry-after", "5").encode()
-        self._say(response.status_code, bytes(response.body), b"retry-after: " + again + b"\r\n")
-
-    def _say(self, status: int, body: bytes, headers: bytes = b"") -> None:
+        """Answer with an error, whatever the connection was about to say, and close it."""
         self._refused = True
+        response = problem_response(error)
+        status = 431 if isinstance(error, TooLargeError) else response.status_code
+        again = response.headers.get("retry-after")
         head = b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
-        self.transport.write(head % (status, len(body)) + headers + b"\r\n" + body)
+        late = b"" if again is None else b"retry-after: %b\r\n" % again.encode()
+        self.transport.write(head % (status, len(response.body)) + late + b"\r\n" + bytes(response.body))
         self.transport.close()
 
     def _forget(self) -> None:

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from livereactor.base.errors import ConfigError
+from livereactor.base.sparse_log import SparseRecords
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 EVERYWHERE: Final = ("0.0.0.0", "::")
@@ -117,4 +118,6 @@ def configure_logging(form: str) -> None:
     )
     # uvicorn takes a socket that was refused with a response for one that nobody answered, at each try of its client.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing handshake" not in record.msg)
+    # A stranger causes its lines at will: `Invalid HTTP request received.` for every byte that is no HTTP.
+    logging.getLogger("uvicorn.error").addFilter(SparseRecords())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,225 @@
+"""Connections of a server that come and go in every way leave nothing behind, and are counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import uvicorn
+import uvloop
+from starlette.types import Receive, Scope, Send
+
+from livereactor.base.limits import Limits
+from livereactor.web.sockets import Sockets
+from livereactor.wiring.connections import KEPT, BoundedWebSocket, bounded
+from livereactor.wiring.process import Server
+
+PATIENCE: Final = 30.0  # seconds for what takes two
+VISITS: Final = 3_000
+LOOPS: Final = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def _get(path: str, *headers: str) -> bytes:
+    return "\r\n".join((f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", "")).encode()
+
+
+def _upgrade(path: str, *, version: int = 13) -> bytes:
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    return _get(path, "Upgrade: websocket", "Connection: Upgrade", key, f"Sec-WebSocket-Version: {version}")
+
+
+BEGINNINGS: Final = (
+    b"",
+    b"G",
+    _get("/"),
+    _get("/") * 5,
+    _get("/held"),
+    _get("/held") + b"garbage\r\n\r\n",
+    b"garbage\r\n\r\n",
+    b"x" * 70_000,
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab",
+    _get("/", "Upgrade: h2c", "Connection: Upgrade"),
+    _upgrade("/"),
+    _upgrade("/", version=12),
+    _upgrade("/refused"),
+    _upgrade("/") + b"\xff\xff\xff\xff",
+    _get("/held") + _upgrade("/"),
+)
+
+
+@dataclass
+class Running:
+    """A server with its connections, as its two counts see them."""
+
+    port: int
+    server: Server
+    sockets: Sockets[asyncio.Protocol]
+    held: asyncio.Event
+
+    def is_empty(self) -> bool:
+        state = self.server.server_state
+        return not (state.connections or state.tasks or len(self.sockets))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - the condition is of another thread
+                await asyncio.sleep(0.02)
+
+    def dial(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+
+
+@asynccontextmanager
+async def served(most: int, limits: Limits) -> AsyncIterator[Running]:
+    held = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            if scope["path"] == "/refused":
+                await send({"type": "websocket.close"})
+                return
+            await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        elif scope["type"] == "http":
+            if scope["path"] == "/held":
+                await held.wait()
+            headers = [(b"content-length", b"2")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"ok"})
+
+    options: Any = bounded(limits, most=most, proxies=())
+    with socket.create_server(("127.0.0.1", 0), backlog=2_048) as listener:
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws=BoundedWebSocket, **options)
+        server = Server(config)
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            yield Running(listener.getsockname()[1], server, options["http"].sockets, held)
+        finally:
+            held.set()
+            server.should_exit = server.force_exit = True
+            await serving
+
+
+def _descriptors() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+def _visit(running: Running, visits: int) -> None:
+    chance, left_open = random.Random(7), list[socket.socket]()
+    for _ in range(visits):
+        end = running.dial()
+        try:
+            end.sendall(chance.choice(BEGINNINGS))
+            way = chance.randrange(4)
+            if way == 0:  # a reset
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif way == 1:
+                end.shutdown(socket.SHUT_WR)
+        except OSError:  # the server was faster
+            way = 0
+        left_open.append(end)
+        while left_open and (way in (0, 2) or len(left_open) > 200):
+            left_open.pop(chance.randrange(len(left_open))).close()
+            way = 3
+    for end in left_open:
+        end.close()
+
+
+@pytest.mark.parametrize("most", [4_096, 60], ids=["room for all", "hardly any room"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_thousands_of_visits_leave_no_connection_task_or_descriptor(
+    loop: str, most: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with served(most, Limits(header_wait=2.0, idle_wait=1.0)) as running:
+            await running.until(lambda: running.server.started)
+            before = _descriptors()
+            visiting = asyncio.get_running_loop().run_in_executor(None, _visit, running, VISITS)
+            await running.until(visiting.done)
+            await visiting
+            running.held.set()
+            await running.until(running.is_empty)
+            assert _descriptors() <= before
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+    assert [each for each in caplog.records if each.exc_info] == []
+
+
+async def test_connections_that_end_now_refuse_nobody() -> None:
+    # uvicorn counts a connection until the loop has told of its loss; a storm leaves thousands of these for a moment.
+    async with served(4, Limits()) as running:
+        await running.until(lambda: running.server.started)
+        gone = {asyncio.Protocol() for _ in range(100)}
+        running.server.server_state.connections.update(gone)  # type: ignore[arg-type]
+        try:
+            with running.dial() as end:
+                end.sendall(_get("/", "Connection: close"))
+                assert (await asyncio.to_thread(_heard, end)).startswith(b"HTTP/1.1 200")
+        finally:
+            running.server.server_state.connections.difference_update(gone)
+
+
+async def test_the_last_places_are_for_websockets() -> None:
+    async with served(4, Limits()) as running:
+        await running.until(lambda: running.server.started)
+        ends: list[socket.socket] = []
+        try:
+            while len(running.sockets) < 4 + KEPT // 2:
+                ends.append(running.dial())
+                ends[-1].sendall(_get("/held"))
+                await running.until(lambda: len(running.sockets) == len(ends) and not _waits(running))
+            ends.append(running.dial())
+            ends[-1].sendall(_get("/"))
+            said = await asyncio.to_thread(_heard, ends[-1])
+            assert said.startswith(b"HTTP/1.1 503")
+            head, _, body = said.partition(b"\r\n\r\n")
+            assert b"retry-after: 5" in head.lower()
+            assert json.loads(body)["code"] == "UNAVAILABLE"
+            ends.append(running.dial())
+            ends[-1].sendall(_upgrade("/"))
+            assert (await asyncio.to_thread(ends[-1].recv, 100)).startswith(b"HTTP/1.1 101")
+        finally:
+            for end in ends:
+                end.close()
+
+
+async def test_a_websocket_does_not_begin_before_the_answers_of_its_connection() -> None:
+    async with served(4, Limits()) as running:
+        await running.until(lambda: running.server.started)
+        with running.dial() as end:
+            end.sendall(_get("/held") + _upgrade("/"))
+            assert (await asyncio.to_thread(_heard, end)).startswith(b"HTTP/1.1 400")
+        with running.dial() as end:
+            end.sendall(_get("/"))
+            said = b""
+            while not said.endswith(b"ok"):
+                said += await asyncio.to_thread(end.recv, 1_000)
+            end.sendall(_upgrade("/"))
+            assert (await asyncio.to_thread(end.recv, 1_000)).startswith(b"HTTP/1.1 101")
+
+
+def _waits(running: Running) -> bool:
+    return bool(running.sockets._waiting)
+
+
+def _heard(end: socket.socket) -> bytes:
+    said, until = b"", time.monotonic() + PATIENCE
+    try:
+        while (more := end.recv(65_536)) and time.monotonic() < until:
+            said += more
+    except ConnectionError:  # it closed while more was on its way to it
+        pass
+    return said
