@@ -68,8 +68,9 @@ bench-all: setup-test  ## all figures, with the browser and with those that take
 proto: setup  ## the generated code of the binary wire format
 	@$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/livereactor/protocol/wire_v1.proto
 
-lock: setup  ## requirements.lock from pyproject.toml
+lock: setup  ## requirements.lock from pyproject.toml, and deploy/build.lock with what builds and installs
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev --all-extras pyproject.toml -o requirements.lock
+	@printf 'uv>=0.9\nhatchling\n' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - -o deploy/build.lock
 
 SBOM ?= sbom.json
 sbom: setup  ## CycloneDX's bill of materials of requirements.lock (SBOM=… to choose where)

@@ -48,24 +48,25 @@ if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
     say "Python 3.11 or newer is needed (found: $("$PYTHON" --version 2>&1 || echo none)); name one with PYTHON=…"
     exit 1
 fi
-packages=(requirements.lock pyproject.toml scripts/setup.sh)
+packages=(requirements.lock deploy/build.lock pyproject.toml scripts/setup.sh)
 make_environment() {
     "$PYTHON" -c 'import ensurepip' 2>/dev/null || apt_need python3-venv
     [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
     say "Python packages ($1 the first time)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/build.lock
 }
 if [ "${1:-}" = demo ]; then
     # A visitor does not wait for Ray, notebooks and test tools; the versions are the lock's all the same.
     if ! stamped demo "${packages[@]}" && ! stamped python "${packages[@]}"; then
         make_environment "half a minute"
-        .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint requirements.lock -e '.[demo]'
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --build-constraints deploy/build.lock \
+            --constraint requirements.lock -e '.[demo]'
         stamp demo "${packages[@]}"
     fi
 elif ! stamped python "${packages[@]}"; then
     make_environment "about a minute"
     .venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
-    .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps -e .
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --build-constraints deploy/build.lock --no-deps -e .
     stamp python "${packages[@]}"
 fi
 # numba compiles at the first call and keeps it beside the source: now, not when the first visitor presses Start.

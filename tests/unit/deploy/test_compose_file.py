@@ -38,6 +38,20 @@ def test_every_setting_and_every_command_of_it_is_known(said: dict[str, Any]) ->
         check_environment(service["environment"])
 
 
+def test_ours_have_no_right_that_they_do_not_need(said: dict[str, Any]) -> None:
+    for service in ours(said).values():
+        assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+
+
+def test_every_image_of_others_can_be_given_with_its_digest(said: dict[str, Any]) -> None:
+    others = {each["image"] for each in said["services"].values()} - {"livereactor"}
+    named = re.findall(r"\b([A-Z0-9]+_IMAGE)\b", (DEPLOY / "env.example").read_text())
+    given = {name: f"{name.lower()}@sha256:{_FILLED * 2}" for name in named}
+    found = rendered(COMPOSE, environment={**filled_in(), **given})["services"].values()
+    assert not others & {each["image"] for each in found}
+    assert {each["build"]["args"]["PYTHON_IMAGE"] for each in found if "build" in each} == {given["PYTHON_IMAGE"]}
+
+
 def test_both_coordinators_are_the_same_but_for_where_they_are(said: dict[str, Any]) -> None:
     first, second = (ours(said)[f"coordinator-{number}"] for number in (1, 2))
     differs = {name for name in first["environment"] if first["environment"][name] != second["environment"][name]}
