@@ -2,7 +2,7 @@
 PORT ?= 8080
 BIN := .venv/bin
 
-.PHONY: help demo test test-all fuzz setup setup-demo setup-test lint types layers docs states bench bench-all proto lock sbom audit clean
+.PHONY: help demo test test-all fuzz setup setup-demo setup-test lint types layers docs states bench bench-all hostile proto lock sbom audit clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,11 @@ bench-all: setup-test  ## all figures, with the browser and with those that take
 	@bench/official/setup.sh 2
 	@$(BIN)/python -m bench all
 	@$(BIN)/python -m bench table
+
+hostile: setup-test  ## attackers beside an owner, on serve and on run, and their page (twenty minutes)
+	@$(BIN)/python -m bench.hostile
+	@$(BIN)/python -m bench.hostile --command run
+	@$(BIN)/python -m bench.hostile table
 
 proto: setup  ## the generated code of the binary wire format
 	@$(BIN)/python -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src src/livereactor/protocol/wire_v1.proto

@@ -104,8 +104,7 @@ async def on_stage(program: Program, **environment: str) -> AsyncIterator[Stage]
 
 async def _crowd(server: Server, session: str) -> None:
     """Ask many harmless things at once: pools of threads and connections grow to their bounds, and stay."""
-    key = server.key if isinstance(server, Coordinator) else ""
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {server.key}"} if isinstance(server, Coordinator) else {}
     async with httpx2.AsyncClient(base_url=server.url, headers=headers, timeout=CROWD_WAITS) as client:
         paths = [f"/sessions/{session}/transport/webrtc/ice_servers", "/health", "/limits", "/models"] * (CROWD // 4)
         for _ in range(3):
