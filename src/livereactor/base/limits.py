@@ -45,7 +45,7 @@ class Limits:
     media_sections: int = 16  # of an offer, or one for each track of the model and one more; browsers make one a track
     candidates_per_connection: int = 256  # trickled candidates, per connection
     minted_ids: int = 128  # connection ids kept for one caller: it may have the same again, and no more of the 5,000
-    waiting_connections: int = 128  # connections with candidates but no offer yet
+    waiting_connections: int = 128  # connections with candidates but no offer yet; who has many makes room
     command_queue: int = 4096  # commands waiting for the model's step; the sender is refused past it
     upload_bytes: int = 100 * MIB  # one file
     upload_session_bytes: int = 500 * MIB  # all files of a session

@@ -141,7 +141,7 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
         runtime.must_be_open(sid)
         body = read_body(Candidates, await request.body())
         found = [Candidate(each.candidate, each.sdp_mid, each.sdp_mline_index) for each in body.candidates]
-        await runtime.candidates(cid, found, caller=_caller(request))
+        await runtime.candidates(cid, found, role=_role(request), caller=_caller(request), link=_link(request))
         return {}
 
     @routes.api_route("/sdp_params", methods=["POST", "PUT"], status_code=202)

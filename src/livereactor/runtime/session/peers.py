@@ -45,6 +45,7 @@ from livereactor.protocol.http import Offer, TrackMapping
 from livereactor.protocol.schema import TrackSchema
 from livereactor.protocol.sdp import Description, parse_offer
 from livereactor.runtime.outputs.outputs import Outputs
+from livereactor.runtime.session.early_candidates import ANYBODY, EarlyCandidates, Sender
 from livereactor.runtime.session.events import MediaArrived, MembershipEvent, TransportLost
 from livereactor.runtime.session.member import TransportUp
 
@@ -112,6 +113,7 @@ class _Negotiation:
     answer: asyncio.Future[str]
     ufrag: str
     names: Mapping[str, str]  # track by mid
+    sender: Sender
     early: int  # number of candidates that came before the offer
     began: float = field(default_factory=time.monotonic)
     added: int = 0  # candidates handed to the Peer
@@ -159,8 +161,7 @@ class Peers:
         self.log = SparseLog(log)
         self._live: dict[int, _Negotiation] = {}
         self._failed: dict[int, LivereactorError] = {}  # why offers were not answered
-        self._early: dict[int, list[Candidate]] = {}  # of offers that have not come yet
-        self._early_since: dict[int, float] = {}
+        self._early = EarlyCandidates(limits)
         self._closing = TaskSet()
 
     # --- signalling ----------------------------------------------------------------------------------------------
@@ -182,19 +183,26 @@ class Peers:
         return description
 
     def negotiate(
-        self, connection: int, offer: Offer, description: Description, config: PeerConfig | None = None
+        self,
+        connection: int,
+        offer: Offer,
+        description: Description,
+        config: PeerConfig | None = None,
+        *,
+        sender: Sender = ANYBODY,
     ) -> None:
         """Answer in the background; the Peer that was there has been dropped already.
 
         Args:
             config: of this Connection's Peer; None = as all gather.
+            sender: whose offer it is; its early candidates are for this offer.
         """
         uses, names = plan(description, offer.track_mapping, self.tracks)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
         self._drop_stale()
-        early = len(self._early.get(connection, ()))
-        record = _Negotiation(connection, answer, description.ice_ufrag, names, early)
+        early = self._early.count(connection, sender.caller)
+        record = _Negotiation(connection, answer, description.ice_ufrag, names, sender, early)
         self._live[connection] = record
         self._failed.pop(connection, None)
         record.task = asyncio.create_task(
@@ -224,7 +232,7 @@ class Peers:
         done, _ = await asyncio.wait([record.answer], timeout=self._limits.answer_hold)
         return record.answer.result() if done else None
 
-    async def candidates(self, connection: int, candidates: Sequence[Candidate]) -> None:
+    async def candidates(self, connection: int, candidates: Sequence[Candidate], sender: Sender = ANYBODY) -> None:
         """Hand candidates to the Peer whose offer they belong to, or keep them for the next offer.
 
         Raises:
@@ -238,7 +246,7 @@ class Peers:
                 await self._add(record, candidate)
             else:
                 self._drop_stale()
-                self._keep(connection, candidate)
+                self._early.keep(connection, candidate, sender, self._clock())
 
     def probe(self, connection: int) -> None:
         """Count media of this Connection as its request to publish a free input."""
@@ -286,7 +294,6 @@ class Peers:
     def forget_session(self) -> None:
         """Drop what was kept for the Session: it has ended."""
         self._early.clear()
-        self._early_since.clear()
         self._failed.clear()
         self._publishers.clear()
         self.config = self._usual
@@ -331,11 +338,10 @@ class Peers:
     async def _feed_early(self, record: _Negotiation) -> None:
         """Add the candidates that came early. Those of another offer are stale if they came before this one; those that
         came since may belong to the next."""
-        early = self._early.pop(record.connection, [])
-        later = [each for each in early[record.early :] if not _belongs(each, record.ufrag)]
-        if later:
-            self._early[record.connection] = later
-            self._early_since[record.connection] = self._clock()
+        early = self._early.take(record.connection, record.sender.caller)
+        for candidate in early[record.early :]:
+            if not _belongs(candidate, record.ufrag):
+                self._early.keep(record.connection, candidate, record.sender, self._clock())
         for candidate in early:
             if _belongs(candidate, record.ufrag):
                 await self._add(record, candidate)
@@ -351,24 +357,10 @@ class Peers:
         except LivereactorError as error:  # this one cannot be read; others may
             log.debug("candidate refused", connection=record.connection, reason=error.message)
 
-    def _keep(self, connection: int, candidate: Candidate) -> None:
-        if connection not in self._early:
-            if len(self._early) >= (limit := self._limits.waiting_connections):
-                raise LimitError(f"{limit} of {limit} connections wait for their offers; send an offer first")
-            self._early_since[connection] = self._clock()
-        kept = self._early.setdefault(connection, [])
-        if len(kept) >= (limit := self._limits.candidates_per_connection):
-            raise LimitError(f"{limit} of {limit} candidates are kept for this connection; send its offer")
-        kept.append(candidate)
-
     def _drop_stale(self) -> None:
         """Drop candidates that have waited as long as an offer may live, so that others can be kept."""
-        oldest = self._clock() - self._limits.offer_to_live
-        for connection in [each for each, since in self._early_since.items() if since <= oldest]:
-            record = self._live.get(connection)
-            if record is None or record.ready:  # otherwise its offer is being answered and gets them
-                self._early.pop(connection, None)
-                self._early_since.pop(connection)
+        answering = {each.connection for each in self._live.values() if not each.ready}  # these get theirs
+        self._early.drop_older_than(self._clock() - self._limits.offer_to_live, answering)
 
     def _on_event(self, record: _Negotiation, event: PeerEvent) -> None:
         if record.over:

@@ -64,6 +64,7 @@ from livereactor.runtime.session import events as e
 from livereactor.runtime.session.calls import Calls, soon
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.describing import capabilities, descriptor
+from livereactor.runtime.session.early_candidates import Sender
 from livereactor.runtime.session.lifecycle import (
     EndRequested,
     ModelBroken,
@@ -72,7 +73,7 @@ from livereactor.runtime.session.lifecycle import (
     SessionRequested,
     SessionState,
 )
-from livereactor.runtime.session.member import FLAT_CONNECTION, ConnectionIds, Offered
+from livereactor.runtime.session.member import FLAT_CONNECTION, ConnectionIds, Offered, rank_of
 from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.metrics import EventLog, Metrics
 from livereactor.runtime.session.moderation import Moderation
@@ -465,7 +466,8 @@ class Runtime:
         self._running.times.trace.offered(connection)
         self.metrics.connections.set(len(self.channels))
         self.peers.gather_with(self.ice_servers)
-        self.peers.negotiate(connection, body, description, channels.receiving(self.peers.config))
+        sender = Sender(caller, rank_of(role, link))
+        self.peers.negotiate(connection, body, description, channels.receiving(self.peers.config), sender=sender)
 
     async def answer(self, connection: int, *, caller: str = "") -> str | None:
         """Return the answer to the last offer; waits for a while, and returns None where there is none yet.
@@ -482,15 +484,23 @@ class Runtime:
                 return None
         return await self.peers.answer(connection)
 
-    async def candidates(self, connection: int, candidates: list[Candidate], *, caller: str = "") -> None:
-        """Add candidates to an offer that came or will come.
+    async def candidates(
+        self,
+        connection: int,
+        candidates: list[Candidate],
+        *,
+        role: Role = "owner",
+        caller: str = "",
+        link: str = "",
+    ) -> None:
+        """Add candidates to an offer that came or will come; see `offer` for the client's `role`, `caller` and `link`.
 
         Raises:
             ConflictError: the Connection is another client's.
             LimitError: more candidates than any client has.
         """
         self._connection_ids.check(connection, caller, self.members.connections)
-        await self.peers.candidates(connection, candidates)
+        await self.peers.candidates(connection, candidates, Sender(caller, rank_of(role, link)))
 
     # --- events: from Peers, data channels and the model's thread ----------------------------------------------------
 
