@@ -37,7 +37,7 @@ class FolderBlobs(ObjectBlobs):
     """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = root
         store = LocalStore(root, automatic_cleanup=True)
         super().__init__(store, part_bytes=PIECE_BYTES, writing=self._translated, reading=self._missing_or_translated)

@@ -6,8 +6,11 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from livereactor.base.clock import unix_us
 from livereactor.base.errors import ConfigError
+from livereactor.base.private_files import private_folder
 from livereactor.coordinator.auth.authenticator import Authenticator
 from livereactor.coordinator.auth.keys import Keys
 from livereactor.coordinator.auth.secrets import Secrets, given_secrets, kept_secrets
@@ -16,6 +19,8 @@ from livereactor.settings import Settings
 from livereactor.store.port import Store
 from livereactor.store.sql.store import open_sql_store
 from livereactor.wiring.options import limits
+
+log = structlog.get_logger("livereactor.data")
 
 DATABASE = "livereactor.db"
 
@@ -61,11 +66,18 @@ def open_store(settings: Settings) -> Store:
         return open_sql_store(settings.store.url)
     folder = settings.coordinator.data_dir
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = private_folder(folder)
     except OSError as error:
         raise ConfigError(
             f"cannot create the data folder {folder} ({error.strerror}); name another with --data-dir"
         ) from error
+    if mode is not None:
+        log.warning(
+            "data folder is open to other users",
+            folder=str(folder),
+            mode=f"{mode:04o}",
+            todo=f"make it this user's (chown), or run `chmod 700 {folder}` as its owner",
+        )
     return open_sql_store(f"sqlite:///{(folder / DATABASE).absolute()}")
 
 

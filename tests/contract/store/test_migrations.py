@@ -168,5 +168,5 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="no folder for"):
+    with pytest.raises(ConfigError, match="no file"):
         open_sql_store(f"sqlite:///{tmp_path}/file/store.db")

@@ -23,6 +23,7 @@ from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from livereactor.base.errors import ConfigError
+from livereactor.base.private_files import private_file
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql.errors import ours
 from livereactor.store.sql.statements import prepared
@@ -261,9 +262,11 @@ def _engine(url: URL, *, begin: str, pragmas: tuple[str, ...], pool_size: int) -
     if url.database in (None, "", ":memory:"):
         raise ConfigError("store url: SQLite in memory is lost with its connection; name a file, sqlite:///PATH")
     try:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(str(url.database))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_file(path)  # those beside it (-wal, -shm) get its mode
     except OSError as error:
-        raise ConfigError(f"store url: no folder for {url.database} ({error.strerror}); name another file") from error
+        raise ConfigError(f"store url: no file {url.database} ({error.strerror}); name another") from error
     # Connections pass between the threads of a pool, one at a time.
     arguments = {"timeout": BUSY, "check_same_thread": False}
     engine = create_engine(url, pool_size=pool_size, max_overflow=0, connect_args=arguments)

@@ -1,0 +1,81 @@
+"""Another user of the machine who looks into the data folder: nothing of it is open to them, whatever it was before."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import structlog
+
+from livereactor.settings import resolve
+from livereactor.wiring.data import open_store
+from tests.tools.processes import livereactor_run
+from tests.tools.serving import livereactor_serve
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def open_to_others(folder: Path) -> Iterator[str]:
+    """Files that another user can read, and folders in which they see names, below a folder that they may enter."""
+    if not mode(folder) & 0o077:
+        return
+    yield f"{folder} {mode(folder):o}"
+    for each in folder.iterdir():
+        if each.is_dir():
+            yield from open_to_others(each)
+        elif mode(each) & 0o077:
+            yield f"{each} {mode(each):o}"
+
+
+def left_open(folder: Path) -> None:
+    """A data folder as a careless restore from a backup leaves it."""
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    with closing(sqlite3.connect(folder / "livereactor.db")):
+        pass
+    (folder / "livereactor.db").write_bytes(b"")
+    (folder / "livereactor.db").chmod(0o644)
+
+
+def test_a_data_folder_that_was_open_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    left_open(folder)
+    with livereactor_serve([], log_path=tmp_path / "log", data_dir=folder):
+        assert mode(folder) == 0o700
+        found = {each.name: mode(each) for each in folder.glob("livereactor.db*")}
+        assert found == dict.fromkeys(("livereactor.db", "livereactor.db-wal", "livereactor.db-shm"), 0o600)
+        assert mode(folder / "secrets.json") == 0o600
+        assert mode(folder / "blobs") == 0o700
+        assert list(open_to_others(folder)) == []
+
+
+def test_uploads_of_run_are_closed_too(tmp_path: Path) -> None:
+    blobs = tmp_path / "kept" / "blobs"
+    environment = {"LIVEREACTOR_BLOBS__URL": str(blobs)}
+    with livereactor_run("examples/pond.py", log_path=tmp_path / "log", environment=environment):
+        assert mode(blobs) == 0o700
+
+
+def test_a_folder_of_somebody_else_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data"
+    left_open(folder)
+
+    def refused(_: object, __: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    settings = resolve(tmp_path, command_line={"coordinator.data_dir": folder}, environ={}).settings
+    with structlog.testing.capture_logs() as records:
+        open_store(settings)
+    told = [each for each in records if each["event"] == "data folder is open to other users"]
+    assert [(each["folder"], each["mode"]) for each in told] == [(str(folder), "0755")]
+    assert f"chmod 700 {folder}" in told[0]["todo"]
