@@ -318,12 +318,16 @@ class Candidates(Body):
 # --- uploads (8) -------------------------------------------------------------------------------------------------
 
 
+# Both stand in headers, logs and databases, where a line break begins another line and a NUL ends the text.
+_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
+
+
 class UploadRequest(Body):
     """Body of `POST …/uploads`; `size` in bytes."""
 
-    name: str = Field(min_length=1, max_length=255)
+    name: str = Field(min_length=1, max_length=255, pattern=_NO_CONTROLS)
     size: int = Field(gt=0)
-    mime_type: str = Field(min_length=1, max_length=255)
+    mime_type: str = Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
     upload_id: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[\w.\-]+$")
 
 
