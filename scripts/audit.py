@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 _ECOSYSTEM: Final = "PyPI"
+SUMMARY: Final = 120  # characters
 _RANGES: Final = ("ECOSYSTEM", "SEMVER")  # ranges of commits say nothing of a release
 
 
@@ -99,7 +100,7 @@ def _files(database: Path) -> Iterator[tuple[str, bytes]]:
         raise UnreadableError(f"{database} is neither a folder nor a ZIP archive")
 
 
-def audit(packages: Mapping[str, set[str]], found: Iterator[Mapping[str, Any]]) -> list[Finding]:
+def audit(packages: Mapping[str, set[str]], found: Iterable[Mapping[str, Any]]) -> list[Finding]:
     """Return what holds for these packages; advisories that are aliases of each other are one finding."""
     findings: dict[tuple[str, str, frozenset[str]], Finding] = {}
     for advisory in found:
@@ -118,10 +119,16 @@ def audit(packages: Mapping[str, set[str]], found: Iterator[Mapping[str, Any]]) 
                     before = findings.pop(key)
                     ids |= key[2]
                     fixed |= set(before.fixed)
-                summary = str(advisory.get("summary", "")) or "no summary"
+                summary = _summary(advisory)
                 finding = Finding(name, version, tuple(sorted(ids)), summary, tuple(sorted(fixed)))
                 findings[name, version, frozenset(ids)] = finding
     return sorted(findings.values(), key=str)
+
+
+def _summary(advisory: Mapping[str, Any]) -> str:
+    """Return an advisory's summary; PyPI's own have none, and details that begin with a sentence."""
+    said = str(advisory.get("summary") or advisory.get("details") or "no summary").strip()
+    return said.partition("\n")[0][:SUMMARY]
 
 
 def _ranges(affected: Mapping[str, Any]) -> list[Sequence[Mapping[str, str]]]:
@@ -165,13 +172,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         packages = locked(asked.lock.read_text())
-        findings = audit(packages, advisories(asked.database))
+        known = list(advisories(asked.database))
+        findings = audit(packages, known)
     except (UnreadableError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     for each in findings:
         print(each)
     print(f"{len(packages)} packages, {len(findings)} advisories that hold for them", file=sys.stderr)
+    newest = max((str(each.get("modified", "")) for each in known), default="")
+    print(f"{len(known)} advisories were looked at, the newest of {newest[:10] or 'unknown date'}", file=sys.stderr)
     return 1 if findings else 0
 
 

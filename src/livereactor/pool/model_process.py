@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from livereactor.pool.confinement import CONFINED
 from livereactor.pool.port import SECRET
 
 # Python's options before the name of a module. The working folder is not imported from: a model may have written there.
@@ -25,13 +26,19 @@ WITHHELD: Final = (
     "LIVEREACTOR_API_KEY",
     "TURN_SERVERS",
 )
+RAY_TOKEN: Final = "RAY_AUTH_TOKEN"  # whoever has it runs programs on each machine of a Ray cluster
 
 
 def model_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return our environment without the variables `WITHHELD`, and with those given."""
+    """Return our environment without the variables `WITHHELD`, and with those given.
+
+    A process that is to be confined does not get the token of a Ray cluster either.
+    """
+    given = given or {}
+    withheld = (*WITHHELD, RAY_TOKEN) if CONFINED in given else WITHHELD
     # Settings are read from names of any case.
-    own = {name: value for name, value in os.environ.items() if not name.upper().startswith(WITHHELD)}
-    return {**own, **(given or {})}
+    own = {name: value for name, value in os.environ.items() if not name.upper().startswith(withheld)}
+    return {**own, **given}
 
 
 def start_process(

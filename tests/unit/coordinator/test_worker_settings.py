@@ -146,6 +146,12 @@ def test_a_worker_of_a_cluster_is_told_what_it_needs_and_no_folder_of_this_machi
     assert identity == WorkerIdentity("wrk_1", "pond")
 
 
+def test_a_confined_process_is_not_given_the_token_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret of the cluster")
+    assert "secret of the cluster" not in model_environment({"LIVEREACTOR_WORKER_CONFINED": ""}).values()
+    assert "secret of the cluster" in model_environment().values()  # a model that is trusted may use the cluster
+
+
 def test_models_on_a_cluster_are_said_to_reach_it(folder: Path) -> None:
     for kind, isolation, warnings in (("ray", "auto", 1), ("ray", "off", 0), ("subprocess", "auto", 0)):
         settings = resolve(folder, command_line={"pool.kind": kind, "pool.isolation": isolation}).settings

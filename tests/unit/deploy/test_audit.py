@@ -95,6 +95,92 @@ def test_an_archive_is_a_database_as_well_and_the_exit_status_tells(
     assert audit.main([str(database), "--lock", str(lock)]) == 0
 
 
+# As osv.dev writes them: of PyPI's advisory database, of GitHub's, of malicious packages, and one of another ecosystem.
+DUMP = (
+    {
+        "id": "PYSEC-2026-1",
+        "details": "Some-thing reads beyond its end when a header is long.\n\nUpgrade to 1.5.",
+        "aliases": ["CVE-2026-1", "GHSA-aaaa-bbbb-cccc"],
+        "modified": "2026-03-02T10:11:12.131415Z",
+        "published": "2026-03-01T00:00:00Z",
+        "references": [{"type": "ADVISORY", "url": "https://example.com/1"}],
+        "affected": [
+            {
+                "package": {"name": "some-thing", "ecosystem": "PyPI", "purl": "pkg:pypi/some-thing"},
+                "ranges": [
+                    {
+                        "type": "GIT",
+                        "repo": "https://example.com/repo",
+                        "events": [{"introduced": "0"}, {"fixed": "0a1b2c"}],
+                    },
+                    {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.5"}]},
+                ],
+                "versions": ["0.9", "1.0", "1.4.2"],
+                "database_specific": {"source": "https://example.com/PYSEC-2026-1.yaml"},
+            }
+        ],
+        "schema_version": "1.7.3",
+    },
+    {
+        "id": "GHSA-aaaa-bbbb-cccc",
+        "summary": "some-thing: reads beyond its end",
+        "details": "### Impact\nLong.",
+        "aliases": ["CVE-2026-1"],
+        "modified": "2026-03-05T00:00:00Z",
+        "published": "2026-03-01T00:00:00Z",
+        "database_specific": {"severity": "HIGH", "cwe_ids": ["CWE-125"], "github_reviewed": True},
+        "affected": [
+            {
+                "package": {"name": "some-thing", "ecosystem": "PyPI"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "1.0"}, {"last_affected": "1.4.2"}]}],
+                "ecosystem_specific": {"affected_functions": ["some_thing.read"]},
+            },
+            {
+                "package": {"name": "some-thing", "ecosystem": "npm"},
+                "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}],
+            },
+        ],
+        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"}],
+        "schema_version": "1.7.3",
+    },
+    {
+        "id": "MAL-2026-7",
+        "summary": "Malicious code in otherr (PyPI)",
+        "details": "Steals keys.",
+        "modified": "2026-02-01T00:00:00Z",
+        "affected": [
+            {
+                "package": {"name": "otherr", "ecosystem": "PyPI"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}],
+                "versions": ["3.1"],
+            }
+        ],
+    },
+    {"id": "CVE-2026-9", "modified": "2026-01-01T00:00:00Z", "affected": [{"ranges": [{"type": "GIT", "events": []}]}]},
+)
+
+
+def test_a_dump_in_the_form_of_osv_dev(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock, database = tmp_path / "requirements.lock", tmp_path / "all.zip"
+    with zipfile.ZipFile(database, "w") as archive:
+        for each in DUMP:
+            archive.writestr(f"{each['id']}.json", json.dumps(each))
+    lock.write_text(LOCK)
+    assert audit.main([str(database), "--lock", str(lock)]) == 1
+    said = capsys.readouterr()
+    ids = "CVE-2026-1 GHSA-aaaa-bbbb-cccc PYSEC-2026-1"
+    assert said.out.splitlines() == [
+        f"some-thing 1.4.2: {ids}: Some-thing reads beyond its end when a header is long. (fixed in 1.5)"
+    ]
+    assert "3 advisories were looked at, the newest of 2026-03-05" in said.err  # who audits sees how old the copy is
+    lock.write_text("otherr==3.1\n")
+    assert audit.main([str(database), "--lock", str(lock)]) == 1
+    assert (
+        capsys.readouterr().out
+        == "otherr 3.1: MAL-2026-7: Malicious code in otherr (PyPI) (no fixed version is known)\n"
+    )
+
+
 @pytest.mark.parametrize("content", [None, "{}", "[]", "no json"])
 def test_a_database_that_cannot_be_judged_passes_nothing(tmp_path: Path, content: str | None) -> None:
     if content is not None:
