@@ -180,7 +180,7 @@ async def test_the_last_places_are_for_websockets() -> None:
             while len(running.sockets) < 4 + KEPT // 2:
                 ends.append(running.dial())
                 ends[-1].sendall(_get("/held"))
-                await running.until(lambda: len(running.sockets) == len(ends) and not _waits(running))
+                await running.until(lambda: len(running.server.server_state.tasks) == len(ends))
             ends.append(running.dial())
             ends[-1].sendall(_get("/"))
             said = await asyncio.to_thread(_heard, ends[-1])
@@ -209,10 +209,6 @@ async def test_a_websocket_does_not_begin_before_the_answers_of_its_connection()
                 said += await asyncio.to_thread(end.recv, 1_000)
             end.sendall(_upgrade("/"))
             assert (await asyncio.to_thread(end.recv, 1_000)).startswith(b"HTTP/1.1 101")
-
-
-def _waits(running: Running) -> bool:
-    return bool(running.sockets._waiting)
 
 
 def _heard(end: socket.socket) -> bytes:

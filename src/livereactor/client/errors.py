@@ -321,6 +321,7 @@ _ENDS: Final = {
     "worker_lost": ("WORKER_LOST", "the worker stopped responding; connect again", True),
     "error": ("MODEL_ERROR", "the model stopped with an error; connect again", True),
     "moderated": ("MODERATED", "session ended by moderation", False),
+    "displaced": ("DISPLACED", "the session was full, and its owner took this place; connect again later", True),
 }
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from livereactor.base.errors import LivereactorError, QuotaError, UnavailableError
+from livereactor.base.limits import Limits
 from livereactor.web.rates import network
 
 T = TypeVar("T", bound=Hashable)
-RETRY_AFTER = 5.0  # seconds; an idle connection is closed within that
+RETRY_AFTER = Limits().idle_wait  # seconds; an idle connection is closed within that
 
 
 @dataclass(frozen=True, slots=True)

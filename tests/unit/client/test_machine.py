@@ -370,6 +370,7 @@ def test_the_end_of_a_session_is_told_with_its_reason(life: Life) -> None:
         ("worker_lost", ("WORKER_LOST", True)),
         ("error", ("MODEL_ERROR", True)),
         ("moderated", ("MODERATED", False)),
+        ("displaced", ("DISPLACED", True)),
         ("max_duration", ("max_duration", False)),
     ],
 )

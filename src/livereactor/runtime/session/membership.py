@@ -41,7 +41,9 @@ from livereactor.runtime.session.member import (
 _END_REASONS: Final = {Due.TIMED_OUT: "timed_out", Due.MAX_DURATION: "max_duration", Due.IDLE: "idle"}
 
 
-PLACE_RETRY: Final = 5.0  # seconds after which a refused client may ask for a place again
+# Seconds after which a refused client may ask for a place again. Nobody can foretell when a viewer leaves; one who
+# leaves without a word is gone after `client_silence` (20 s), and four questions in that time cost next to nothing.
+PLACE_RETRY: Final = 5.0
 
 _S = SessionState
 

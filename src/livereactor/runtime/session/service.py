@@ -676,7 +676,7 @@ class Runtime:
                 self.calls.end()
                 self._announce_end(reason, moderate=moderate)
             case e.AnnounceDisplaced(connection=connection):
-                self._send(connection, m.SessionEnded("evicted"))
+                self._send(connection, m.SessionEnded("displaced"))
             case e.AnnounceTimeLeft(seconds_left=seconds):
                 self._send(None, m.RuntimeMessage("timeWarning", {"seconds": seconds}))
             case e.OpenModel(session=session):

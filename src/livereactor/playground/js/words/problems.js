@@ -20,6 +20,7 @@ const END_REASONS = /** @type {Record<string, Words>} */ ({
   moderated: { title: "Session ended by moderation", text: "Something in the session was not allowed." },
   error: { title: "The model stopped with an error", text: "The model's log shows the line that failed." },
   worker_lost: { title: "Lost contact with the model", text: "The model's process stopped responding." },
+  displaced: { title: "The session is full", text: "Its owner needed your place. The session goes on; try again later." },
   start_refused: { title: "The model did not start", text: "The model rejected the values that the session was to start with." },
 });
 
