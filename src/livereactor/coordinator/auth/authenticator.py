@@ -22,7 +22,7 @@ from livereactor.coordinator.auth.worker_credentials import PREFIX as WORKER_PRE
 from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, identified
 from livereactor.coordinator.options import CoordinatorOptions
 from livereactor.protocol.tokens import ShareRequest, TokenAnswer, TokenRequest
-from livereactor.store.port import Store, Tx
+from livereactor.store.port import Store, StoreUnavailableError, Tx
 from livereactor.store.records import OPEN, ApiKey
 from livereactor.web.access import is_of_this_machine, page_origin, peer
 from livereactor.web.rates import FailedAttempts
@@ -202,6 +202,14 @@ class Authenticator:
         except LivereactorError as error:
             return error
         return None
+
+    async def serves_guests(self) -> bool:
+        """Return whether requests without credentials are served now, on this machine or from anywhere."""
+        if self._options.guests_from_anywhere or not self._options.guests:
+            return self._options.guests_from_anywhere
+        with suppress(StoreUnavailableError):
+            return not await self.keys.are_there()
+        return False
 
     async def _no_guest(self, request: HTTPConnection) -> str | None:
         """Return why a request without credentials is refused; None = it is a guest's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -106,7 +106,7 @@ def create_app(parts: Parts) -> ASGIApp:
         internal.routes,
     ):
         api.include_router(routes)
-    _document(api, guests=options.guests)
+    _document(api, parts.authenticator.serves_guests)
     if parts.page is not None:
         api.mount("/", StaticFiles(directory=parts.page, html=True))
     handle_errors(api, otherwise="GET /openapi.json lists them")
@@ -154,8 +154,8 @@ class RequestCounter:
         await self._app(scope, receive, counted)
 
 
-def _document(api: FastAPI, *, guests: bool) -> None:
-    made: dict[str, Any] = {}
+def _document(api: FastAPI, serves_guests: Callable[[], Awaitable[bool]]) -> None:
+    made: dict[bool, dict[str, Any]] = {}
 
     @api.get(
         "/openapi.json",
@@ -167,6 +167,7 @@ def _document(api: FastAPI, *, guests: bool) -> None:
     )
     async def get_api_description() -> JSONResponse:
         """Return this OpenAPI document, which describes every operation of the coordinator."""
-        if not made:
-            made.update(documented(api, guests=guests))
-        return JSONResponse(made)
+        guests = await serves_guests()
+        if guests not in made:
+            made[guests] = documented(api, guests=guests)
+        return JSONResponse(made[guests])
