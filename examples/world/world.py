@@ -40,7 +40,9 @@ class World(lr.Model):
     """Walk through an endless land, and choose the place and time: "snowy dusk in the desert"."""
 
     main_video = lr.VideoOut(width=640, height=360, fps=30, pacing="eager")
-    prompt: str = lr.param("", max_length=200, description='Place, time and weather: "snowy dusk in the desert".')
+    prompt: str = lr.param(
+        "", max_length=200, description='Place, time and weather: "snowy dusk in the desert".', moderate=True
+    )
     forward: float = lr.param(0.0, ge=-1, le=1, keys=("s", "w"), gamepad="left_y", description="Walk back and forth.")
     aside: float = lr.param(0.0, ge=-1, le=1, keys=("a", "d"), gamepad="left_x", description="Step sideways.")
     turn: float = lr.param(0.0, ge=-1, le=1, keys=("arrowleft", "arrowright"), gamepad="right_x", description="Turn.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx2
 import pytest
 
 from tests.integration.coordinator.rig import Served, coordinating
+from tests.tools.browser import browser, serving
 
 SHOP, STUDIO, EVIL = "https://shop.example", "https://studio.example", "https://evil.example"
 
@@ -78,3 +81,27 @@ async def test_at_most_eight_origins_are_named() -> None:
         refused = await served.http.post("/tokens", json={"origins": named}, headers=_key(served))
         assert refused.status_code == 400
         await served.token(origins=named[:8])
+
+
+ASK = """async ([url, token]) => {
+    const answer = await fetch(url, { headers: { Authorization: `Bearer ${token}` } });
+    return [answer.status, (await answer.json()).code ?? ""];
+}"""
+
+
+async def test_chromium_shows_where_a_page_is_from(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<!doctype html><title>A shop</title>")
+    async with coordinating() as served, browser() as chromium:
+        with serving(tmp_path) as shop, serving(tmp_path) as evil:
+            bound = await served.token(origins=[shop])
+            own = await served.token(origins=[served.url])
+            page = await chromium.new_page()
+            for at, token, expected in (
+                (shop, bound, [200, ""]),
+                (evil, bound, [403, "ORIGIN_REFUSED"]),
+                (served.url + "/health", own, [200, ""]),  # no `Origin` comes with it
+                (served.url + "/health", bound, [403, "ORIGIN_REFUSED"]),
+                (shop, own, [403, "ORIGIN_REFUSED"]),
+            ):
+                await page.goto(at)
+                assert await page.evaluate(ASK, [served.url + "/sessions", token]) == expected, at
