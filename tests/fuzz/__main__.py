@@ -15,6 +15,7 @@ from typing import Final
 from tests.fuzz.targets import CORPUS, NAMES, kept
 
 KEPT_BYTES: Final = 8_000  # of one corpus; all of them together stay below 200 KB
+KEPT_FILES: Final = 60
 HANGS_AFTER: Final = 20  # seconds of one input, where milliseconds are usual: on a loaded machine no verdict
 MEMORY: Final = 2_048  # MiB
 
@@ -59,9 +60,9 @@ def fuzzed(name: str, seconds: int) -> bool:
 def _keep(folder: Path, added: Path) -> None:
     """Keep new inputs, the smallest first, as long as there is room."""
     room = KEPT_BYTES - sum(path.stat().st_size for path in folder.iterdir())
-    for path in sorted(added.iterdir(), key=lambda each: (each.stat().st_size, each.name)):
-        if (folder / path.name).exists():
-            continue
+    places = KEPT_FILES - len(list(folder.iterdir()))
+    new = [path for path in added.iterdir() if not (folder / path.name).exists()]
+    for path in sorted(new, key=lambda each: (each.stat().st_size, each.name))[: max(0, places)]:
         room -= path.stat().st_size
         if room < 0:
             break

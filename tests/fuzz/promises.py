@@ -6,6 +6,7 @@ does, counted in calls of Python functions, which no load of the machine changes
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from livereactor.base.errors import PeerError
 SENTENCE: Final = 1_000  # characters of an error, most of them the client's own
 GROWTH: Final = 64  # characters of `repr` for each byte: an empty message of two bytes is an object with five fields
 ALLOWANCE: Final = 16_384  # characters, of an empty input
+_VALUES: Final = re.compile(r"""b?'(?:[^'\\]|\\.)*'?|b?"(?:[^"\\]|\\.)*"?|[\d.\-+]+""")
+_SHOWN: Final = 2_000  # characters of `repr` that make up the outcome
+_SHAPE: Final = 200  # and what counts of it
 CALLS: Final = 100  # Python calls for each byte
 FIRST_CALLS: Final = 20_000  # of an empty input: lazy imports and caches are filled by it too
 
@@ -41,8 +45,11 @@ class Target:
     counts: bool = True
 
 
-def hold(target: Target, data: bytes) -> bool:
+def hold(target: Target, data: bytes, outcome: Callable[[str], None] = lambda _: None) -> bool:
     """Read one input; returns whether it was taken.
+
+    Args:
+        outcome: gets what was read or why it was refused, without names and numbers: what compiled code did with it.
 
     Raises:
         AssertionError: a promise is broken.
@@ -56,9 +63,11 @@ def hold(target: Target, data: bytes) -> bool:
         refusal = str(error)
     if refusal is not None:
         assert len(refusal) <= SENTENCE, f"a sentence of {len(refusal)} characters: {refusal[:200]}"
+        outcome(_VALUES.sub("", refusal))
         return False
-    size = len(repr(found))
-    assert size <= GROWTH * len(data) + ALLOWANCE, f"{len(data)} bytes became {size} characters"
+    text = repr(found)
+    assert len(text) <= GROWTH * len(data) + ALLOWANCE, f"{len(data)} bytes became {len(text)} characters"
+    outcome(_VALUES.sub("", text[:_SHOWN])[:_SHAPE])
     return True
 
 

@@ -19,6 +19,8 @@ GROWTH: Final = 4  # bytes of an answer for each of the offer
 FIRST: Final = 16_384  # bytes of the shortest answer
 SECONDS: Final = 20.0  # for what takes milliseconds
 _loop: Final = asyncio.new_event_loop()
+# aiortc leaves the task that waited for a connection to the collector, which asyncio would say for every offer.
+_loop.set_exception_handler(lambda *_: None)
 
 
 @cache
