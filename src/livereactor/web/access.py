@@ -107,7 +107,10 @@ def page_origin(request: HTTPConnection, public_url: str | None = None) -> str |
         return origin
     if request.headers.get("sec-fetch-site") != "same-origin":
         return None
-    parts = urlsplit(public_url or base_url(request))
+    try:
+        parts = urlsplit(public_url or base_url(request))
+    except ValueError:  # a Host such as `[::1`, which no browser sends
+        return None
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 

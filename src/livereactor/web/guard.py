@@ -107,7 +107,8 @@ class Guard:
 
     async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer, headers: dict[str, str]) -> None:
         # A page that points its own name at this machine can send what only proxies should: Host counts as it came.
-        dialled: list[str] = scope.get(DIALLED, [])
+        # A request may have several of it, of which each reader behind takes another.
+        dialled: list[str] = [*scope.get(DIALLED, []), *_values(scope, b"host")]
         refusals = (self._access.refusal(each) for each in (*({"host": host} for host in dialled), headers))
         if (refusal := next(filter(None, refusals), None)) is not None:
             await answer.refuse(refusal)
@@ -244,6 +245,10 @@ class _Answer:
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _values(scope: Scope, header: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == header]
 
 
 def _address(scope: Scope) -> str | None:
