@@ -21,6 +21,8 @@ AVC1_SIDES, AVC1_BOXES, MP4A_CHANNELS, MP4A_RATE, MP4A_BOXES = 32, 86, 24, 32, 3
 STSD_ENTRIES, FULL = 16, 12
 BASE_IS_MOOF, WIDE_TIME, PICTURES, SOUND = 0x02_0000, 0x0100_0000, 0x701, 0x301  # versions and flags
 CONFIG_TAG: Final = 5  # DecoderSpecificInfo (ISO/IEC 14496-1, 7.2.6.7)
+LONGEST_CONFIG: Final = 64  # bytes; ours has two to five
+LEVEL_BYTE: Final = 3  # of an SPS (ITU-T H.264, 7.3.2.1.1), the last that a track's description repeats
 LATEST: Final = 1 << 53  # of a time; thousands of years
 MOST_MOOF: Final = 1 << 20  # bytes; a quarter of a second has some 1,000
 
@@ -129,8 +131,8 @@ def _fragment(moof: bytes, at: int, end: int) -> Fragment:
     try:
         for begin, stop in _all(moof, "traf"):
             number, found = _lying(moof, begin, stop, at)
-            if found.run.start > LATEST or found.offset + found.run.size_bytes > end:
-                raise ValueError("samples lie beyond the end of the data")
+            if found.run.start > LATEST or not 0 <= found.offset <= end - found.run.size_bytes:
+                raise ValueError("samples lie outside of the data")
             lying[number] = found
     except (struct.error, StopIteration, ValueError) as error:
         raise DamagedError(f"the fragment at byte {at} of a segment was not written by livereactor") from error
@@ -172,11 +174,16 @@ def _description(data: bytes, begin: int, end: int) -> VideoTrack | AudioTrack:
         (channels,) = struct.unpack_from(">H", data, entry + MP4A_CHANNELS)
         (rate,) = struct.unpack_from(">I", data, entry + MP4A_RATE)
         _, esds, _ = next(boxes_in(data, start=entry + MP4A_BOXES, end=stop))
-        return AudioTrack(rate >> 16, channels, _config(data, esds + FULL))
+        config = _config(data, esds + FULL)
+        if not rate >> 16 or len(config) > LONGEST_CONFIG:
+            raise IndexError
+        return AudioTrack(rate >> 16, channels, config)
     width, height = struct.unpack_from(">HH", data, entry + AVC1_SIDES)
     _, avcc, _ = next(boxes_in(data, start=entry + AVC1_BOXES, end=stop))
     sps, at = _sets(data, avcc + 13, data[avcc + 13] & 31)
     pps, _ = _sets(data, at, data[at])
+    if not sps or any(len(each) <= LEVEL_BYTE for each in sps):
+        raise IndexError
     return VideoTrack(width, height, sps, pps)
 
 

@@ -18,7 +18,7 @@ from livereactor.media.clip import NothingRecordedError, cut
 from livereactor.media.excerpt import Read
 from livereactor.media.fragments import DamagedError, boxes_in, read_init
 from livereactor.media.h264 import open_h264
-from livereactor.media.recovery import Recovered, recover
+from livereactor.media.recovery import Recovered, index_of, recover
 from livereactor.media.whole import Piece, WholeFilm, whole_film, write
 from tests.tools.tapes import HEIGHT, WIDTH, Tape, beeping, record, seen, visible
 
@@ -122,6 +122,30 @@ def test_a_spoilt_segment_is_read_or_told(at: int, value: int) -> None:
         recovered(files)
     except DamagedError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("box", "at", "changed"),
+    [
+        pytest.param(b"avcC", 13, b"\xe0", id="no parameter set"),
+        pytest.param(b"avcC", 14, b"\0\1", id="a parameter set of a byte"),
+        pytest.param(b"mp4a", 32, b"\0\0", id="sound of no rate"),
+    ],
+)
+def test_an_init_segment_that_nobody_could_write_is_told(box: bytes, at: int, changed: bytes) -> None:
+    data = bytearray(tape().segmenter.init)
+    start = data.index(box) - 4 + at
+    data[start : start + len(changed)] = changed
+    with pytest.raises(DamagedError, match="init segment"):
+        index_of(io.BytesIO(bytes(data) + bytes(tape().files[0])))
+
+
+def test_samples_before_their_file_are_told() -> None:
+    data = bytearray(tape().files[0])
+    start = data.index(b"trun") - 4 + 16
+    data[start : start + 4] = (-5000).to_bytes(4, "big", signed=True)
+    with pytest.raises(DamagedError, match="byte 0"):
+        recovered({0: data})
 
 
 def test_foreign_bytes_in_a_segment_are_told() -> None:
