@@ -8,6 +8,7 @@ from tests.fuzz.promises import counted, hold
 from tests.fuzz.targets import CORPUS, NAMES, kept, target
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # Pillow's, of damaged pictures
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kept_input_is_read_or_refused_by_name(name: str) -> None:
     inputs = kept(name)
