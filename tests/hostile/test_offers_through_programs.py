@@ -1,0 +1,149 @@
+"""Offers of a visitor that may only watch, to real processes over each engine: few sockets, and others get media."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import psutil
+import pytest
+import pytest_asyncio
+
+from livereactor.protocol import v1
+from livereactor.protocol.sdp import parse_description
+from tests.hostile.offers import good, offer, section
+from tests.hostile.watching import MAPPING, PATIENCE, Stage, engine_of, on_stage
+from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.serving import Coordinator, livereactor_serve
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+CONFORMANCE: Final = REPOSITORY / "examples/conformance.py"
+PORTS: Final = 60  # of UDP, for all media: 202 sockets of one offer took them all
+OUTSIDE: Final = [f"x{number}" for number in range(14)]
+SOUNDS: Final = [section("audio", mid) for mid in OUTSIDE]
+MANY: Final = good(*[section("audio", f"y{number}") for number in range(100)])
+HIDDEN: Final = "a=x:1" + "\x0bm=audio 9 UDP/TLS/RTP/SAVPF 96\x0ba=mid:9" * 700
+ROUNDS: Final = 30
+
+
+@pytest.fixture(scope="module", params=["run-libwebrtc", "run-aiortc", "serve-libwebrtc", "serve-aiortc"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    name, engine = request.param.split("-")
+    log_path: Path = tmp_path_factory.mktemp(name) / "log"
+    low = 33_000 + 1_000 * ["libwebrtc", "aiortc"].index(engine) + 100 * ["run", "serve"].index(name)
+    environment = {
+        "CONFORMANCE_WIDTH": "320",
+        "CONFORMANCE_HEIGHT": "180",
+        "LIVEREACTOR_RUNTIME__ENGINE": engine,
+        "LIVEREACTOR_RUNTIME__PORT_RANGE": f"{low}:{low + PORTS - 1}",
+        "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "16",
+    }
+    begun = (
+        livereactor_run(CONFORMANCE, log_path=log_path, environment=environment)
+        if name == "run"
+        else livereactor_serve([CONFORMANCE], log_path=log_path, environment=environment)
+    )
+    with begun as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(program: Program) -> AsyncIterator[Stage]:
+    async with on_stage(program) as made:
+        yield made
+
+
+def _sockets(program: Program) -> int:
+    """UDP sockets of the program and of its workers."""
+    there = [psutil.Process(program.pid), *psutil.Process(program.pid).children(recursive=True)]
+    return sum(len(each.net_connections("udp")) for each in there)
+
+
+class Visitor:
+    """Whoever holds a link to watch, and posts what it likes."""
+
+    def __init__(self, stage: Stage, http: httpx2.AsyncClient) -> None:
+        self._base = f"/sessions/{stage.owner.session_id}/transport/webrtc/connections"
+        self._http, self._headers = http, {"Livereactor-Role": "viewer"}
+        if isinstance(stage.program, Coordinator):
+            shared = stage.program.call("POST", f"/sessions/{stage.owner.session_id}/share", {})[1]
+            self._headers = {"Authorization": f"Bearer {shared['jwt']}"}
+
+    async def offers(self, text: str, connection: int = 2000) -> httpx2.Response:
+        body: dict[str, Any] = {"sdp_offer": text, "track_mapping": MAPPING, "want_answer": True}
+        return await self._http.put(f"{self._base}/{connection}/sdp_params", json=body, headers=self._headers)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def visitor(stage: Stage) -> AsyncIterator[Visitor]:
+    async with httpx2.AsyncClient(base_url=stage.program.url, timeout=PATIENCE) as http:
+        yield Visitor(stage, http)
+
+
+async def _others_get_media(stage: Stage) -> None:
+    await stage.owner_is_served(5)
+    async with engine_of("libwebrtc") as engine:
+        watcher = await stage.watcher(engine, v1)
+        await watcher.side.until(lambda: bool(watcher.side.tracks), PATIENCE)
+        await watcher.side.aclose()
+
+
+async def test_sections_outside_the_bundle_open_no_socket(stage: Stage, visitor: Visitor) -> None:
+    before = _sockets(stage.program)
+    usual = await visitor.offers(good())
+    assert usual.status_code == 202, usual.text
+    for_one = _sockets(stage.program) - before
+    for bundles in (("0 d",), ("0 d", " ".join(OUTSIDE)), ("0 d", *OUTSIDE)):
+        taken = await visitor.offers(good(*SOUNDS, bundles=bundles))
+        assert taken.status_code == 202, taken.text
+        answer = parse_description(taken.json()["sdp_answer"])
+        assert [part.mid for part in answer.media if part.port == 0] == OUTSIDE
+        await _until(lambda: _sockets(stage.program) - before <= for_one)
+    await _others_get_media(stage)
+
+
+async def test_a_hundred_sections_and_hidden_ones_are_refused(stage: Stage, visitor: Visitor) -> None:
+    before, logged = _sockets(stage.program), len(stage.program.log())
+    for number in range(ROUNDS):
+        for text, why in ((MANY, "sections"), (good([HIDDEN]), "control character"), (good(bundles=()), "BUNDLE")):
+            refused = await visitor.offers(text, 2000 + number)
+            assert refused.status_code == 400, refused.text
+            assert why in refused.text
+            assert len(refused.content) < 500
+    assert _sockets(stage.program) <= before
+    assert len(stage.program.log()) - logged < 10_000
+    await _others_get_media(stage)
+
+
+async def test_long_mids_are_refused_without_a_traceback(stage: Stage, visitor: Visitor) -> None:
+    logged = len(stage.program.log())
+    for number in range(ROUNDS):
+        mid = "m" * (3_000 + number)
+        refused = await visitor.offers(offer([section("video", mid), section("application", "d")], (f"{mid} d",)))
+        assert refused.status_code == 400, refused.text
+        assert len(refused.content) < 500
+    said = stage.program.log()[logged:]
+    assert "Traceback" not in said
+    assert len(said) < 10_000
+    await _others_get_media(stage)
+
+
+async def test_offers_that_replace_each_other_leave_no_socket(stage: Stage, visitor: Visitor) -> None:
+    first = await visitor.offers(good())
+    assert first.status_code == 202, first.text
+    usual, most = _sockets(stage.program), 0
+    for _ in range(ROUNDS):
+        await visitor.offers(good())
+        most = max(most, _sockets(stage.program))
+    assert most <= PORTS
+    await _until(lambda: _sockets(stage.program) <= usual)
+    await _others_get_media(stage)
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.05)
