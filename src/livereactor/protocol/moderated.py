@@ -9,10 +9,11 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from pydantic import Field as BodyField
 
 from livereactor.protocol.http import Body, StartSession
-from livereactor.protocol.schema import CommandSchema
+from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import (
     AnyType,
     DictType,
+    Field,
     FileType,
     ListType,
     OptionalType,
@@ -21,7 +22,8 @@ from livereactor.protocol.types import (
     Type,
 )
 
-PATH: Final = "/internal/moderation/"  # and the session's id
+ROUTE: Final = "/internal/sessions/{sid}/moderation"
+ROUTE_END: Final = "/moderation"
 KEY_CHARS: Final = 64  # of a key in the path of a field
 PATH_CHARS: Final = 256  # of such a path: each of ten thousand texts has one
 MOST_TEXTS: Final = 1_000  # of a question; the last one holds what is left, a line each
@@ -45,7 +47,7 @@ class QuestionText(Body):
 
 
 class QuestionBody(Body):
-    """Body of `POST /internal/moderation/{session}`: texts of a command, or one upload."""
+    """Body of `POST /internal/sessions/{sid}/moderation`: texts of a command, or one upload."""
 
     command: str = BodyField(default="", max_length=256)
     texts: list[QuestionText] = BodyField(default_factory=list[QuestionText], max_length=MOST_TEXTS)
@@ -74,6 +76,21 @@ def content_of(command: CommandSchema, arguments: Mapping[str, Any], *, everythi
     if not texts and not uploads:
         return None
     return Content(command.name, _bounded(texts), tuple(dict.fromkeys(uploads)))
+
+
+def has_marks(schema: ModelSchema) -> bool:
+    """Return whether any argument of a command is marked `moderate`."""
+    return any(_is_marked(each) for command in schema.commands for each in command.fields)
+
+
+def _is_marked(field: Field) -> bool:
+    return field.moderate or _holds_marks(field.type)
+
+
+def _holds_marks(kind: Type) -> bool:
+    if isinstance(kind, StructureType):
+        return any(_is_marked(each) for each in kind.fields)
+    return any(_holds_marks(each) for each in kind.parts)
 
 
 def texts_of_start(body: StartSession) -> Texts:

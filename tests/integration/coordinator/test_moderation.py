@@ -13,7 +13,7 @@ from livereactor.engine.memory.engine import MemoryEngine
 from livereactor.moderation.function.call import FunctionModerator
 from livereactor.moderation.judge import Judge, JudgeBounds
 from livereactor.protocol.http import ModerationTerms
-from livereactor.protocol.moderated import PATH
+from livereactor.protocol.moderated import ROUTE
 from livereactor.wiring.moderation import relaying
 from tests.integration.coordinator.asking import until
 from tests.integration.coordinator.rig import Served, coordinating
@@ -139,7 +139,7 @@ async def test_a_worker_asks_for_its_own_sessions_only() -> None:
         other = credential(served.secrets.worker, WorkerIdentity("w-other", "painter"))
         for shown, status in ((other, 404), (served.key, 401), ("wk_wrong", 401), (served.secrets.worker, 200)):
             headers = {"Authorization": f"Bearer {shown}"}
-            asked = await served.http.post(PATH + session, json=body, headers=headers)
+            asked = await served.http.post(ROUTE.format(sid=session), json=body, headers=headers)
             assert asked.status_code == status, asked.text
         assert hook.texts == ["guess"]
         await side.aclose()

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from livereactor.protocol.http import StartSession
-from livereactor.protocol.moderated import KEY_CHARS, MOST_TEXTS, PATH_CHARS, Content, content_of, texts_of_start
-from livereactor.protocol.schema import CommandSchema
+from livereactor.protocol.moderated import (
+    KEY_CHARS,
+    MOST_TEXTS,
+    PATH_CHARS,
+    Content,
+    content_of,
+    has_marks,
+    texts_of_start,
+)
+from livereactor.protocol.schema import CommandSchema, ModelSchema
 from livereactor.protocol.types import (
     AnyType,
     ChoiceType,
@@ -88,3 +96,10 @@ def test_a_question_does_not_grow_beyond_what_it_is_asked_about() -> None:
     assert max(len(path) for path, _ in found) <= PATH_CHARS + len(" (key)")
     assert "text 4999" in found[-1][1]  # nothing is left out
     assert sum(len(text) for _, text in found) < 100_000
+
+
+def test_a_mark_is_found_at_any_depth() -> None:
+    scene = StructureType("Scene", (Field("caption", StrType(), moderate=True),))
+    for kind, marked in ((StrType(), False), (ListType(OptionalType(scene)), True), (DictType(StrType()), False)):
+        schema = ModelSchema("m", commands=(CommandSchema("paint", (Field("a", kind),)),))
+        assert has_marks(schema) is marked

@@ -37,6 +37,7 @@ from livereactor.coordinator.service import Service
 from livereactor.coordinator.uploads import Uploads, WorkerRefusedError
 from livereactor.coordinator.worker_sockets import WorkerSockets
 from livereactor.protocol.http import IceServerBody
+from livereactor.protocol.moderated import ROUTE_END
 from livereactor.store.port import Store
 from livereactor.web.access import Access
 from livereactor.web.clips import ClipShelf
@@ -125,7 +126,7 @@ def create_app(parts: Parts) -> ASGIApp:
         Access(any_host=True),
         options.limits,
         streamed=("/uploads/", internal.PREFIX),
-        large=(*SIGNALLING, internal.REQUESTS),
+        large=(*SIGNALLING, internal.REQUESTS, ROUTE_END),
     )
 
 

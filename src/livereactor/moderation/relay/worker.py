@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx2
 
 from livereactor.moderation.port import NoVerdictError, Question, Verdict, VerdictAction
-from livereactor.protocol.moderated import PATH, JudgedBody, QuestionBody, QuestionText
+from livereactor.protocol.moderated import ROUTE, JudgedBody, QuestionBody, QuestionText
 
 TIMEOUT: Final = 60.0  # seconds of silence; a coordinator has decided before, with an answer or without one
 
@@ -39,7 +39,7 @@ class RelayModerator:
             upload_id=None if question.file is None else question.file.upload_id,
         )
         try:
-            path = PATH + quote(question.session, safe="")
+            path = ROUTE.format(sid=quote(question.session, safe=""))
             answer = await self._http.post(path, content=asked.model_dump_json(exclude_none=True))
             if answer.status_code != 200:
                 raise NoVerdictError(f"the coordinator answered status {answer.status_code}")

@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
+from livereactor.base.sparse_log import SparseLog
 from livereactor.moderation.port import FileInQuestion, Question, TextInQuestion, Verdict
 from livereactor.moderation.verdicts import error_of, notice_of
 from livereactor.protocol.http import ModerationTerms, StartSession
 from livereactor.protocol.messages import Moderation as Notice
-from livereactor.protocol.moderated import Content, Texts, content_of, texts_of_start
+from livereactor.protocol.moderated import Content, Texts, content_of, has_marks, texts_of_start
 from livereactor.protocol.schema import ModelSchema
 from livereactor.runtime.interfaces import ReceivedFile
 from livereactor.runtime.options import Moderated
+
+log = SparseLog(structlog.get_logger("livereactor.moderation"))
 
 
 class Moderation:
@@ -37,12 +42,18 @@ class Moderation:
         self._session, self._account = "", ""
         self._passed: set[str] = set()  # uploads of this Session that have been judged
 
-    def begin(self, session: str, account: str, terms: ModerationTerms | None) -> None:
+    def begin(self, session: str, account: str, terms: ModerationTerms | None, schema: ModelSchema) -> None:
         """Begin a Session; `terms` are its own, where the options have none."""
         self._session, self._account, self._passed = session, account, set()
         if self._options is not None:
             self._terms = self._options.terms or terms
         self.applies = self._terms is not None
+        if self._terms is not None and self._terms.fields == "marked" and not has_marks(schema):
+            log.warning(
+                "moderation is asked about no command: the model marks no argument",
+                model=self._model,
+                todo='set [moderation] fields = "all", or mark arguments with moderate=True',
+            )
 
     def contents(self, schema: ModelSchema, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Content, ...]:
         """Return what has to be judged before calls, as (command, checked arguments), may run."""

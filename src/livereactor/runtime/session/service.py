@@ -367,7 +367,7 @@ class Runtime:
         self._makes_credentials = ice_servers is None
         if ice_servers is not None:
             self.peers.gather_with(ice_servers)
-        self.moderation.begin(request.id, request.account, moderation)
+        self.moderation.begin(request.id, request.account, moderation, self.definition.schema)
         self._offence = None
         self.dispatch(request)
         return self._started(self._running.opening if request.starting else None)

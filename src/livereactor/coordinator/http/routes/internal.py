@@ -30,7 +30,7 @@ from livereactor.coordinator.http.dependencies import (
 )
 from livereactor.coordinator.moderation import Moderation
 from livereactor.protocol import link
-from livereactor.protocol.moderated import PATH as MODERATION
+from livereactor.protocol.moderated import ROUTE as MODERATION
 from livereactor.protocol.moderated import JudgedBody, QuestionBody
 from livereactor.web.blob_answers import RANGE_HEADER, blob_answer, listing_answer
 from livereactor.web.documents import WORKER, asked_by, octets, problems, takes
@@ -134,7 +134,7 @@ async def ask_worker(
 
 
 @routes.post(
-    MODERATION + "{sid}",
+    MODERATION,
     response_class=Response,
     responses={200: {"model": JudgedBody}, **problems(404, 408, 413)},
     openapi_extra={**takes(QuestionBody, example=_QUESTION, required=True), **_WORKERS},
