@@ -27,7 +27,8 @@ class Target:
         url: of its HTTP.
         source: the attacker's own address; no other attack has it, as rates are counted by address.
         session: of the owner.
-        watch, steer: tokens of share links to it: to watch, and to steer and upload.
+        watch, steer: tokens of share links to it: to watch, and to steer and upload. Empty ones where the server is a
+            stand-alone runtime, which asks nobody.
         stranger: an API key of another account.
         media: addresses of UDP sockets by which the owner's session is connected.
     """

@@ -24,7 +24,7 @@ def offering(texts: Sequence[str], rate: float) -> Run:
 
     async def attack(target: Target, tally: Tally) -> None:
         base = f"/sessions/{target.session}/transport/webrtc/connections"
-        async with http(target, target.watch[0] if target.watch else "") as client, asyncio.TaskGroup() as group:
+        async with http(target, target.watch[0]) as client, asyncio.TaskGroup() as group:
             asking = asyncio.Semaphore(16)
 
             async def one(number: int) -> None:
@@ -126,6 +126,7 @@ ATTACKS = (
         offering([MANY], 20),
         may=words("400 429"),
         must=words("400"),
+        programs=BOTH,
     ),
     Attack(
         "sections-outside",
@@ -133,6 +134,7 @@ ATTACKS = (
         "no transport outside the first bundle, link_connections",
         offering([OUTSIDE], 10),
         may=words(OFFERS),
+        programs=BOTH,
     ),
     Attack(
         "broken-offers",
@@ -141,6 +143,7 @@ ATTACKS = (
         offering(BROKEN, 50),
         may=words("400 429"),
         must=words("400"),
+        programs=BOTH,
     ),
     Attack(
         "huge-legal-offers",
@@ -148,6 +151,7 @@ ATTACKS = (
         "link_connections",
         offering([_full(14)], 5),
         may=words(OFFERS),
+        programs=BOTH,
     ),
     Attack(
         "stun-flood",

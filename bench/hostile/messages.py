@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
-from bench.hostile.attack import BEAT, Attack, Run, Tally, Target, paced, together, words
+from bench.hostile.attack import BEAT, BOTH, Attack, Run, Tally, Target, paced, together, words
 from bench.hostile.visiting import Visitor, again
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
@@ -88,7 +88,8 @@ ATTACKS = (
         "viewer_message_bytes, before anything is parsed",
         storm(watchers, _part, rate=640),
         may=words(f"{OUT} MESSAGE_TOO_LARGE"),
-        must=words("MESSAGE_TOO_LARGE"),
+        must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
     Attack(
         "dense-messages",
@@ -96,6 +97,7 @@ ATTACKS = (
         "json_nodes, message_rate_bytes",
         storm(steerers, lambda visitor, _: visitor.send("data", DENSE, text=True), rate=10, codec=v0),
         may=words(OUT),
+        programs=BOTH,
     ),
     Attack(
         "pings-json",
@@ -104,6 +106,7 @@ ATTACKS = (
         storm(watchers, lambda visitor, _: visitor.say(m.Ping()), codec=v0),
         may=words(OUT),
         must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
     Attack(
         "pings-protobuf",
@@ -112,6 +115,7 @@ ATTACKS = (
         storm(watchers, lambda visitor, _: visitor.say(m.Ping())),
         may=words(OUT),
         must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
     Attack(
         "pauses",
@@ -120,6 +124,7 @@ ATTACKS = (
         storm(watchers, _turn, rate=200),
         may=words(OUT),
         must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
     Attack(
         "commands-json",
@@ -128,6 +133,7 @@ ATTACKS = (
         storm(steerers, _echo, rate=1000, codec=v0),
         may=words(OUT),
         must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
     Attack(
         "commands-protobuf",
@@ -136,6 +142,7 @@ ATTACKS = (
         storm(steerers, _echo, rate=1000),
         may=words(OUT),
         must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
     Attack(
         "schemas",
@@ -162,5 +169,6 @@ ATTACKS = (
         ),
         may=words(OUT),
         must=words("RATE_LIMITED"),
+        programs=BOTH,
     ),
 )

@@ -77,7 +77,10 @@ def _wrong(row: Mapping[str, Any]) -> list[str]:
 
 def write_page(attacks: Iterable[Attack], folder: Path = FOLDER, page: Path = PAGE) -> None:
     """Write the page of everything in the folder of results."""
-    parts = [HEADER, *_what(attacks)]
+    parts = [HEADER]
+    if (note := folder / "note.md").exists():  # by hand: what the rows do not say
+        parts += [note.read_text()]
+    parts += _what(attacks)
     for program, title in (("serve", "`livereactor serve`"), ("run", "`livereactor run`")):
         files = {attack.name: folder / f"{program}-{attack.name}.json" for attack in attacks}
         rows = [json.loads(path.read_text()) for path in files.values() if path.exists()]

@@ -13,7 +13,7 @@ import httpx2
 from PIL import Image
 
 from bench.hostile.asking import ask, http
-from bench.hostile.attack import Attack, Tally, Target, paced, together, words
+from bench.hostile.attack import BOTH, Attack, Tally, Target, paced, together, words
 from bench.hostile.visiting import Visitor, again, offered, side_of, visiting
 from livereactor.protocol import messages as m
 
@@ -258,6 +258,7 @@ ATTACKS = (
         link_places,
         may=words("202 429 evicted put_out closed"),
         must=words("202 429"),
+        programs=BOTH,
     ),
     Attack(
         "link-storm",
@@ -280,6 +281,7 @@ ATTACKS = (
         "one transport of a connection, link_connections",
         reconnects,
         may=words("201 202 409 429 503"),
+        programs=BOTH,
     ),
     Attack(
         "reconnect-storm",
@@ -288,6 +290,7 @@ ATTACKS = (
         reconnect_storm,
         may=words("202 429 409 503 closed evicted"),
         must=words("202"),
+        programs=BOTH,
     ),
     Attack(
         "held-polls",
@@ -324,6 +327,7 @@ ATTACKS = (
         "the signature, anonymous_per_minute",
         guessed_addresses,
         may=words("400 401 403 404 405 410 429"),
+        programs=BOTH,
     ),
     Attack(
         "wrong-keys",

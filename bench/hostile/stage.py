@@ -73,7 +73,7 @@ class Stage:
             "media": tuple((ADDRESS, port) for port in udp_ports(self.server.pid)),
         }
         if not isinstance(self.server, Coordinator):
-            return Target(**given)
+            return Target(**given, watch=("",) * LINKS, steer=("",) * LINKS)
         return Target(
             **given,
             watch=tuple(self._share("view") for _ in range(LINKS)),
