@@ -92,15 +92,16 @@ async def test_10000_messages_come_in_order(viewer: Client) -> None:
     assert [tick["n"] for tick in ticks] == list(range(10_000))
 
 
-@pytest.mark.parametrize("size", [120_000, 262_000, 1_000_000])
+@pytest.mark.parametrize("size", [120_000, 262_000])
 async def test_a_large_message_goes_both_ways(viewer: Client, size: int) -> None:
     assert (await viewer.ask("command_bytes", name="echo", size=size))["length"] == size
     assert (await viewer.command("echo", value=1))["data"]["value"] == 1
 
 
-async def test_a_message_over_the_limit_is_refused_and_the_connection_lives_on(viewer: Client) -> None:
+@pytest.mark.parametrize("size", [1_000_000, 67_200_000])
+async def test_a_message_over_the_limit_is_refused_and_the_connection_lives_on(viewer: Client, size: int) -> None:
     with pytest.raises(ClientError) as caught:
-        await viewer.ask("command_bytes", name="echo", size=67_200_000)
+        await viewer.ask("command_bytes", name="echo", size=size)
     assert caught.value.code == "MESSAGE_TOO_LARGE"
     assert (await viewer.command("echo", value=1))["data"]["value"] == 1
 
