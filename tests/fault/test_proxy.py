@@ -27,7 +27,7 @@ from tests.tools.serving import Coordinator, livereactor_serve, operate
 
 SERVER, CLIENT, GUESSER = "192.0.2.2", "192.0.2.1", "192.0.2.3"  # of documentation (RFC 5737)
 NAME = "live.example.com"
-WORKER_SECRET = "tests-only-worker-0123456789"
+WORKER_SECRET = "tests-only-worker-0123456789-0123456789"
 MODEL = "tests/e2e/page/models/board.py"  # the right half of its picture is the camera's
 UPLOAD = 95 * 1000 * 1000
 PATIENCE = 60.0  # seconds for what takes a second on an idle machine

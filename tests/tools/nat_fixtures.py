@@ -24,7 +24,7 @@ from tests.tools.processes import LIVEREACTOR, Program, background, running
 from tests.tools.serving import Coordinator, livereactor_serve
 
 Serve = Callable[..., Program]
-_WORKER_SECRET = "tests-only-worker-0123456789"
+_WORKER_SECRET = "tests-only-worker-0123456789-0123456789"
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from livereactor.base.limits import MIB, Limits
+from livereactor.coordinator.auth.secrets import MIN_CHARS, worker_secrets
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
 from livereactor.media.presets import Preset
 from livereactor.moderation.judge import JudgeBounds
@@ -168,7 +169,7 @@ class CoordinatorSettings(_Section):
     proxies: _Networks = Field(list(ON_THIS_MACHINE), description="Reverse proxies, by address or network.")
     guests: bool | None = Field(None, description="Serve clients without a token; by default on loopback only.")
     secret: str | None = Field(None, min_length=32, repr=False, description="Signs tokens; made in the data folder.")
-    worker_secret: str | None = Field(None, min_length=16, repr=False, description="Secret that workers send.")
+    worker_secret: str | None = Field(None, repr=False, description="Secret that workers' credentials are made of.")
     concurrent_sessions: int = Field(_QUOTAS.concurrent_sessions, ge=0, description="Open sessions per account.")
     sessions_per_minute: int = Field(_QUOTAS.sessions_per_minute, ge=0, description="New sessions per account.")
     session_burst: int = Field(_QUOTAS.session_burst, ge=1, description="New sessions at once, within that rate.")
@@ -195,6 +196,17 @@ class CoordinatorSettings(_Section):
     events_kept: float = Field(_SERVING.events_kept, ge=60, description="Seconds that usage and events are kept.")
     lease: float = Field(_SERVING.lease, ge=1, description="Seconds of silence after which a worker is lost.")
     drain_timeout: float = Field(_SERVING.drain_timeout, ge=0, description="Maximum seconds for which a worker drains.")
+
+    @field_validator("worker_secret")
+    @classmethod
+    def _unguessable(cls, value: str | None) -> str | None:
+        # Models hold credentials that are made of it, and a computer of theirs can try secrets without asking ours.
+        if value is not None and len(worker_secrets(value)[0]) < MIN_CHARS:
+            raise ValueError(
+                f"has fewer than {MIN_CHARS} characters, so a model could guess it; put what `openssl rand -hex 32` "
+                "prints in front of it, with a comma between, and remove the old one once all workers use the new"
+            )
+        return value
 
     @field_validator("peer_url", "worker_url")
     @classmethod

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), BOTH_DOORS]
-SECRET = "tests-only-worker-0123456789"
+SECRET = "tests-only-worker-0123456789-0123456789"
 PLAY = """url => new Promise(done => {
     const video = document.createElement("video");
     const tell = () => done({

@@ -29,7 +29,7 @@ class Sky(lr.Model):
 """
 SECRETS: Final = {
     "LIVEREACTOR_COORDINATOR__SECRET": "that signs tokens, 32 characters or more",
-    "LIVEREACTOR_COORDINATOR__WORKER_SECRET": "that workers show",
+    "LIVEREACTOR_COORDINATOR__WORKER_SECRET": "that workers show, 32 characters or more",
     "LIVEREACTOR_STORE__URL": "postgresql://of:us@db/facts",
     "LIVEREACTOR_TURN__SECRET": "that signs credentials",
     "LIVEREACTOR_TURN__TURN": '["user;credential;turn:turn.example:3478"]',

@@ -11,7 +11,7 @@ from websockets.frames import Frame, Opcode
 from livereactor.protocol import link
 from tests.tools.serving import livereactor_serve
 
-SECRET = "a worker secret of the tests"
+SECRET = "a worker secret of the tests, long enough"
 
 
 class _Listening(ClientConnection):

@@ -104,10 +104,26 @@ def test_types_of_uploads_reach_the_runtime_and_what_is_no_type_is_refused(tmp_p
             settle(tmp_path, environ={"LIVEREACTOR_RUNTIME__UPLOAD_TYPES": f'["{wrong}"]'})
 
 
+@pytest.mark.parametrize("given", ["n" * 32, "n" * 32 + "," + "o" * 16, "n" * 20 + "," + "o" * 15])
+def test_a_worker_secret_may_be_replaced_by_a_longer_one(tmp_path: Path, given: str) -> None:
+    """An old one behind it may be short; a comma within one secret separates nothing."""
+    settled = settle(tmp_path, f'[coordinator]\nworker_secret = "{given}"\n')
+    assert settled.settings.coordinator.worker_secret == given
+
+
+@pytest.mark.parametrize("given", ["w" * 31, "short," + "o" * 20, "n" * 31 + "," + "o" * 64])
+def test_a_worker_secret_that_a_model_could_guess_is_refused_with_what_to_do(tmp_path: Path, given: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"worker_secret: .*fewer than 32.*openssl rand -hex 32.*in front of it"
+    ) as no:
+        settle(tmp_path, f'[coordinator]\nworker_secret = "{given}"\n')
+    assert given not in no.value.message
+
+
 SECRETS = {
     "runtime.key": "k" * 15,
     "coordinator.secret": "s" * 31,
-    "coordinator.worker_secret": "w" * 15,
+    "coordinator.worker_secret": "w" * 31,
     "webhooks.secrets": "h" * 15,
     "turn.turn": "u;cred",
 }

@@ -24,7 +24,7 @@ from livereactor.base.errors import ConfigError
 
 FILE_NAME: Final = "secrets.json"
 MIN_CHARS: Final = 32  # as long as the hash: a shorter key is the weakest part (RFC 2104, section 3)
-MIN_WORKER_CHARS: Final = 16  # of each of several worker secrets
+MIN_OLD_CHARS: Final = 16  # of a worker secret behind the first, which verifies until it is removed
 _SALT: Final = b"livereactor master secret, version 1"
 
 
@@ -62,14 +62,19 @@ class Secrets:
         derived = tuple(_text(_derived(each, "workers")) for each in self.masters)
         if not self.worker_override:
             return derived
-        given = tuple(each.strip() for each in self.worker_override.split(","))
-        # A comma within one secret leaves parts that are too short to be secrets.
-        return (*given, *derived) if min(map(len, given)) >= MIN_WORKER_CHARS else (self.worker_override, *derived)
+        return (*worker_secrets(self.worker_override), *derived)
 
     def knows_worker(self, shown: str) -> bool:
         """Return whether this is a worker's secret; workers started before a change still show the older one."""
         # All are compared, so that the time does not tell which one fits.
         return sum(hmac.compare_digest(each.encode(), shown.encode()) for each in self.worker_ring) > 0
+
+
+def worker_secrets(text: str) -> tuple[str, ...]:
+    """Return the worker secrets of an operator, in `text`, separated by commas, newest first."""
+    given = tuple(each.strip() for each in text.split(","))
+    # A comma within one secret leaves parts that are too short to be secrets.
+    return given if min(map(len, given)) >= MIN_OLD_CHARS else (text,)
 
 
 class _File(BaseModel):
