@@ -73,8 +73,11 @@ def _transport_lines(description: Description) -> dict[str, str]:
 def _missing(section: MediaSection, shared: Mapping[str, str]) -> list[str]:
     """A section that was rejected may say nothing of the transport it would share; aiortc wants it said."""
     has = {line.partition(":")[0] for line in section.lines}
-    wanted = [name for name in _TRANSPORT if name != "a=rtcp-mux" or section.kind != "application"]
-    return [shared[name] for name in wanted if name not in has and name in shared]
+    is_media = section.kind != "application"
+    wanted = [name for name in _TRANSPORT if is_media or name != "a=rtcp-mux"]
+    # aiortc knows neither the default direction nor that of the session part (RFC 8866, section 6.7).
+    direction = [] if not is_media or section.has(section.direction) else [f"a={section.direction}"]
+    return [*direction, *(shared[name] for name in wanted if name not in has and name in shared)]
 
 
 def _cut(section: MediaSection, codecs: Sequence[VideoCodec]) -> Iterable[str]:

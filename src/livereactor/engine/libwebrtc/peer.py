@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import reactor_webrtc as rw
 
-from livereactor.base.errors import EngineError
+from livereactor.base.errors import EngineError, PeerError
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.libwebrtc import sdp
 from livereactor.engine.libwebrtc.encoder_tracks import EncoderTracks
@@ -109,7 +109,10 @@ class LibwebrtcPeer:
         answer = await transport.describe("answer")
         videos = [mid for mid, output in outputs.items() if isinstance(output, LibwebrtcVideoOutput)]
         bounds = asyncio.gather(*(transceivers[mid].set_send_bitrate(max_bps=self._config.max_bps) for mid in videos))
-        candidates, _ = await asyncio.gather(transport.gathered(), transport.whole(bounds))
+        try:
+            candidates, _ = await asyncio.gather(transport.gathered(), transport.whole(bounds))
+        except RuntimeError as error:  # such as a sender without encodings, where two sections name one codec's number
+            raise PeerError(f"the offer cannot be answered: {error}; send what createOffer made") from error
         self._report()
         text = sdp.with_candidates(answer, candidates, whole)
         return _accepted(announced(text, self._config.public_addresses), outputs)
