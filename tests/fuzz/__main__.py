@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -45,15 +46,16 @@ def fuzzed(name: str, seconds: int) -> bool:
         found, added = Path(scratch) / "found", Path(scratch) / "added"
         found.mkdir()
         limits = [f"-timeout={HANGS_AFTER}", f"-rss_limit_mb={MEMORY}", f"-artifact_prefix={folder}/"]
-        run = _libfuzzer(name, f"-max_total_time={seconds}", *limits, str(found), str(folder))
+        run = _libfuzzer(name, scratch, f"-max_total_time={seconds}", *limits, str(found), str(folder))
         # What reaches code that the kept corpus does not: by branches, as counts of loops would keep every other input.
         shutil.copytree(folder, added)
-        _libfuzzer(name, "-merge=1", "-use_counters=0", str(added), str(found))
+        _libfuzzer(name, scratch, "-merge=1", "-use_counters=0", f"-artifact_prefix={scratch}/", str(added), str(found))
         _keep(folder, added)
     seen = re.findall(r"^#\d+.*cov: \d+ .*exec/s: \d+", run.stderr, re.MULTILINE)
     print(f"{name}: {len(kept(name))} inputs kept; {seen[-1] if seen else 'none was run'}", flush=True)
     if run.returncode != 0:
-        print(run.stderr[-6_000:])
+        print(run.stdout[-6_000:])  # Atheris writes the traceback there, libFuzzer its own reasons elsewhere
+        print("\n".join(line for line in run.stderr.splitlines() if line.startswith(("==", "SUMMARY"))))
     return run.returncode == 0
 
 
@@ -69,9 +71,11 @@ def _keep(folder: Path, added: Path) -> None:
         shutil.copy(path, folder)
 
 
-def _libfuzzer(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _libfuzzer(name: str, scratch: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # libFuzzer ends its process without a chance to remove temporary files.
+    environment = os.environ | {"TMPDIR": scratch}
     command = [sys.executable, "-m", "tests.fuzz.one", name, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from typing import Final
 
 from livereactor.base.errors import PeerError
 
-SENTENCE: Final = 1_000  # characters of an error, most of them the client's own
 GROWTH: Final = 64  # characters of `repr` for each byte: an empty message of two bytes is an object with five fields
 ALLOWANCE: Final = 16_384  # characters, of an empty input
 _VALUES: Final = re.compile(r"""b?'(?:[^'\\]|\\.)*'?|b?"(?:[^"\\]|\\.)*"?|[\d.\-+]+""")
@@ -35,6 +34,7 @@ class Target:
         read: returns what the bytes are, after checks of its own: round trips, bounds.
         refusals: the documented errors.
         longest: bytes of an input.
+        sentence: characters of an error at most.
         counts: calls are counted; not where other threads or a loop work.
     """
 
@@ -42,6 +42,7 @@ class Target:
     read: Callable[[bytes], object]
     refusals: tuple[type[Exception], ...] = (PeerError,)
     longest: int = 4_096
+    sentence: int = 1_000
     counts: bool = True
 
 
@@ -62,7 +63,7 @@ def hold(target: Target, data: bytes, outcome: Callable[[str], None] = lambda _:
     except target.refusals as error:
         refusal = str(error)
     if refusal is not None:
-        assert len(refusal) <= SENTENCE, f"a sentence of {len(refusal)} characters: {refusal[:200]}"
+        assert len(refusal) <= target.sentence, f"a sentence of {len(refusal)} characters: {refusal[:200]}"
         outcome(_VALUES.sub("", refusal))
         return False
     text = repr(found)

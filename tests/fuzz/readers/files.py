@@ -84,5 +84,6 @@ TARGETS: Final = {
     "recording": Target("recording", _recording, (DamagedError,), longest=8_192),
     "h264": Target("h264", _h264),
     "journal": Target("journal", _journal, (JournalError,)),
-    "settings": Target("settings", _settings, (ConfigError,), longest=1_024),
+    # An operator who misspells a setting reads the names of all.
+    "settings": Target("settings", _settings, (ConfigError,), longest=1_024, sentence=8_000),
 }
