@@ -55,12 +55,17 @@ def limits(
         typer.echo(json.dumps(values))
         return
     for name, value in values.items():
-        typer.echo(f"{name:<28} {_shown(name, value)}")
+        typer.echo(f"{name:<28} {shown_limit(name, value)}")
 
 
-def _shown(name: str, value: float) -> str:
+def shown_limit(name: str, value: float) -> str:
+    """Return a limit's value with its unit, as people read it."""
     if not value and name in UNLIMITED_AT_0:
         return "unlimited"
+    if name.endswith("_rate_bytes"):
+        return f"{value:,.0f} B/s"
+    if name.endswith("_rate"):
+        return f"{value:,.10g} /s"
     if name.endswith("_bytes"):
         return f"{value / MIB:g} MiB" if value >= MIB else f"{value / KIB:g} KiB"
-    return f"{value:,g} s" if isinstance(value, float) else f"{value:,}"
+    return f"{value:,.10g} s" if isinstance(value, float) else f"{value:,}"
