@@ -13,7 +13,7 @@ from livereactor.engine.libwebrtc.engine import LibwebrtcEngine
 from livereactor.engine.port import Engine, PeerConfig, Use
 from livereactor.protocol.sdp import parse_description
 from tests.fuzz.targets import CORPUS
-from tests.hostile.offers import good
+from tests.hostile.offers import good, section
 
 
 @pytest.fixture(params=[AiortcEngine, LibwebrtcEngine])
@@ -43,3 +43,11 @@ async def test_an_offer_whose_sender_has_no_encodings_is_answered_or_refused(eng
     text = next((CORPUS / "offer_libwebrtc").glob("crash-f05ade5d*")).read_text("utf-8", "replace")
     with suppress(PeerError):
         await _answer(engine, text, {"0": Use.SEND, "d": Use.SEND})
+
+
+async def test_a_section_of_another_kind_is_refused_and_the_others_are_answered(engine: Engine) -> None:
+    text = good().replace("a=group:BUNDLE 0 d", "a=group:BUNDLE 0 d t")
+    text += "".join(f"{line}\r\n" for line in section("video", "t")).replace("m=video", "m=text")
+    answer = parse_description(await _answer(engine, text, {"0": Use.SEND}))
+    assert [part.mid for part in answer.media] == ["0", "d", "t"]
+    assert [part.port == 0 for part in answer.media] == [False, False, True]

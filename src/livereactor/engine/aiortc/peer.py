@@ -45,6 +45,7 @@ from livereactor.media.frames import VideoCodec
 from livereactor.protocol.sdp import Description, MediaSection, answered_whole, bundled, parse_description
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds; what does not end by then is left to the collector
+_ANSWERED: Final = ("video", "audio", "application")
 _DIRECTIONS: Final = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE: "inactive"}
 
 
@@ -86,7 +87,8 @@ class AiortcPeer:
     async def accept(self, offer: str, uses: Mapping[str, Use]) -> Negotiated:
         """Answer an offer."""
         whole = parse_description(offer, "the offer")
-        theirs = bundled(whole)
+        # aiortc answers a section of any other kind, such as text (RFC 4103), as if it were a data channel.
+        theirs = bundled(whole, {part.mid for part in whole.media if part.kind not in _ANSWERED})
         native = self._make()
         await self._apply(native, theirs, "offer")
         self._negotiate(theirs)
