@@ -116,7 +116,7 @@ receives 640×360 at 30 frames a second and sends a command every 50 ms. An atta
 address of its own.
 
 ```sh
-python -m bench.hostile                                   # all attacks on serve; a quarter of an hour
+python -m bench.hostile                                   # all attacks on serve; twenty minutes
 python -m bench.hostile --command run                     # those that concern a stand-alone runtime
 python -m bench.hostile --attack idle-sockets --seconds 5
 python -m bench.hostile table                             # writes this page again

@@ -157,7 +157,7 @@ async def queue_flood(target: Target, tally: Tally) -> None:
 
 
 async def slow_uploads(target: Target, tally: Tally) -> None:
-    """Write uploads of 50 MB a byte every half second, sixty at once."""
+    """Write uploads of 1 MB a byte every half second, sixty at once."""
 
     async def drops() -> AsyncIterator[bytes]:
         while True:
@@ -167,11 +167,11 @@ async def slow_uploads(target: Target, tally: Tally) -> None:
     async def one(number: int) -> None:
         async with http(target, target.steer[number % 4], most=1) as client:
             while True:
-                about = {"name": "film.bin", "size": 50_000_000, "mime_type": "application/octet-stream"}
+                about = {"name": "film.bin", "size": 1_000_000, "mime_type": "application/octet-stream"}
                 made = await ask(client, tally, "POST", f"/sessions/{target.session}/uploads", json=about)
                 if made is not None and made.status_code == 201:
                     with suppress(httpx2.TransportError):
-                        sizes = {"Content-Length": "50000000"}
+                        sizes = {"Content-Length": "1000000"}
                         url = made.json()["presigned_url"]
                         put = await client.put(url, content=drops(), headers=sizes)
                         tally.saw(put.status_code)
@@ -316,7 +316,7 @@ ATTACKS = (
     ),
     Attack(
         "slow-uploads",
-        "links that may upload write 60 files of 50 MB, a byte every half second",
+        "links that may upload write 60 files of 1 MB, a byte every half second",
         "upload_session_bytes, upload_slots, address_sockets",
         slow_uploads,
         may=words("201 204 400 408 409 413 429 507 closed"),
