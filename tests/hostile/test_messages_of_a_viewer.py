@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -10,8 +11,11 @@ from livereactor.base.limits import Limits
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.protocol.codecs import Codec
+from tests.integration.coordinator.test_whose_connection import on_stage
 from tests.integration.models import Plain
 from tests.integration.rig import Caller, next_session_works, serving
+
+OFFERS = 8  # of one client, each with more messages than it may send at once
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -100,3 +104,43 @@ async def test_a_frame_of_a_step_is_larger_than_a_message() -> None:
         caller.say(m.RequestStep("data_1", {}, (), (m.TrackFrames("webcam", "video", (pixels,), 30.0),)))
         result = await caller.hear_of(m.StepResult)
         assert result.failure is None
+
+
+async def test_an_owner_that_awaits_its_answers_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(Plain, limits=Limits(message_rate=2.0, message_rate_bytes=400.0, exit_timeout=4.0)) as served:
+        caller = await served.client(await served.start_session())
+        for number in range(1000):  # forty at once are allowed, and two a second
+            reply = await caller.command("echo", text=str(number))
+            assert reply.data == {"text": str(number)}
+        for number in range(2000):
+            caller.begin("echo", text=str(number))
+        assert code_of(await told(caller)) == "RATE_LIMITED"
+
+
+async def test_a_new_offer_on_its_connection_brings_no_fresh_allowance(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(Plain) as served:
+        sid = await served.start_session()
+        viewer = await served.client(sid, role="viewer")
+        sizes, began = counting(monkeypatch), time.monotonic()
+        for _ in range(OFFERS):
+            for _ in range(200):
+                viewer.say(m.Ping())
+            await viewer.side.channels["control"].drain(10)
+            viewer = await served.client(sid, role="viewer", number=viewer.number, method="PUT")
+        assert 100 <= len(sizes) <= 100 + 20 * (time.monotonic() - began)  # one burst, and the rate
+
+
+async def test_a_link_that_comes_back_on_another_connection_brings_no_fresh_allowance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with on_stage() as stage:
+        link = await stage.share()
+        sizes, began = counting(monkeypatch), time.monotonic()
+        for _ in range(OFFERS):
+            viewer = await stage.join(await stage.connection(link), link)
+            for _ in range(200):
+                viewer.send("data", '{"scope": "runtime", "data": {"type": "ping", "data": {}}}')
+            await viewer.channels["data"].drain(10)
+            await viewer.aclose()
+        # A link may have two connections at once, each with an allowance.
+        assert len(sizes) <= 2 * (100 + 20 * (time.monotonic() - began))

@@ -27,6 +27,16 @@ class TokenBucket:
         self._left -= amount
         return True
 
+    def take_share(self, share: float, most: float) -> int:
+        """Use whole units, `most` or that share of what is left now; return their number."""
+        amount = int(min(most, self._left * share))
+        self._left -= amount
+        return amount
+
+    def is_full(self, now: float) -> bool:
+        """Return whether all units are there again."""
+        return self._left + max(0.0, now - self._at) * self.rate >= self.burst
+
     def give(self, amount: float) -> None:
         """Put units back, as many as fit."""
         self._left = min(self.burst, self._left + amount)

@@ -7,7 +7,8 @@ allowance costs no decode, and the loop does not hear of it but for the first.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -24,6 +25,9 @@ OWNER_BURST: Final = 20.0
 VIEWER_BURST: Final = 5.0
 WINDOW: Final = 5.0  # seconds after which it is judged whether a client slowed down
 IGNORED: Final = 3.0  # times its rate, on top of what was taken: the client does not listen
+TOGGLE_BURST: Final = 4.0  # seconds' worth of pauses and resumes at once: all tracks of a model as its client connects
+LEASE: Final = 32  # messages, and an eighth of what is left at most, that pass without a look at the clock
+KEPT: Final = 256  # allowances of Connections that were closed
 HEAD_BYTES: Final = 128  # of a message that is too large: its request's id is in them
 
 
@@ -45,6 +49,8 @@ class Bounds:
         rate, byte_rate: messages and bytes a second.
         names: of the two rates in `Limits`.
         burst: seconds' worth at once.
+        pause_rate: pauses and resumes a second.
+        repays: an answered request counts no longer. Who may only watch asks for nothing that is answered well.
         counts_bytes: False in a stepped session, whose frames are paced by the results of its steps.
     """
 
@@ -53,6 +59,8 @@ class Bounds:
     byte_rate: float
     names: tuple[str, str]
     burst: float
+    pause_rate: float
+    repays: bool = False
     counts_bytes: bool = True
 
 
@@ -66,17 +74,33 @@ def bounds_of(limits: Limits, role: Role, *, stepped: bool) -> Bounds:
             limits.viewer_message_rate_bytes,
             names,
             VIEWER_BURST,
+            limits.pause_rate,
         )
     largest = limits.chunked_message_bytes if stepped else limits.message_bytes
     names = ("message_rate", "message_rate_bytes")
-    return Bounds(largest, limits.message_rate, limits.message_rate_bytes, names, OWNER_BURST, not stepped)
+    return Bounds(
+        largest,
+        limits.message_rate,
+        limits.message_rate_bytes,
+        names,
+        OWNER_BURST,
+        limits.pause_rate,
+        repays=True,
+        counts_bytes=not stepped,
+    )
 
 
 class Allowance:
-    """The messages and bytes that a Connection may still send. Pure."""
+    """The messages and bytes that a Connection may still send. Pure.
+
+    Attributes:
+        bounds: of the Connection.
+        toggles: pauses and resumes that it may still ask for. Loop only; the rest is used where messages arrive.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
+        self.bounds = self._bounds = bounds
+        self.toggles = TokenBucket(bounds.pause_rate, bounds.pause_rate * TOGGLE_BURST)
         self._messages = TokenBucket(bounds.rate, bounds.rate * bounds.burst)
         self._bytes = TokenBucket(bounds.byte_rate, bounds.byte_rate * bounds.burst)
         self._window: float | None = None  # when the current one began; None while the client keeps to its rate
@@ -91,9 +115,31 @@ class Allowance:
             self._messages.give(1)
         return self._dropped(size, now)
 
-    def repay(self, messages: int) -> None:
-        """Give back what messages took: each was a step whose result has been sent, so the client waits for us."""
+    def lease(self) -> tuple[int, int]:
+        """Hand out messages and bytes to be used without another `take`; what is not used is given back."""
+        largest = self._bounds.largest
+        size = self._bytes.take_share(1 / 8, largest) if self._bounds.counts_bytes else largest
+        return self._messages.take_share(1 / 8, LEASE), size
+
+    def give_back(self, messages: int, size: int) -> None:
+        """Take what is left of a lease."""
         self._messages.give(messages)
+        if self._bounds.counts_bytes:
+            self._bytes.give(size)
+
+    def repay(self, messages: int, size: int, now: float) -> None:
+        """Give back what messages and their bytes took: their answers have been sent, so the client waits for us.
+
+        A client that has just sent too much does not wait, and is held to its rate.
+        """
+        if self._window is None or now - self._window >= 2 * WINDOW:
+            self.give_back(messages, size)
+
+    def is_full(self, now: float) -> bool:
+        """Return whether a fresh allowance would be the same."""
+        buckets = (self._messages, self._bytes, self.toggles)
+        listens = self._window is None or now - self._window >= 2 * WINDOW
+        return listens and all(each.is_full(now) for each in buckets)
 
     def error(self, size: int) -> LimitError:
         """Return the error for a client whose message was dropped."""
@@ -118,10 +164,37 @@ class Allowance:
         return Verdict.TOLD if quiet else Verdict.DROPPED
 
 
+class Allowances:
+    """The allowances of clients that have left, until full again: who comes back has what was left. Pure."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[Hashable, Allowance]] = deque()
+
+    def take(self, client: Hashable, bounds: Bounds, now: float) -> Allowance:
+        """Return the allowance for a client's next Connection: one of its own that was kept, or a fresh one."""
+        self._kept = deque(each for each in self._kept if not each[1].is_full(now))
+        for kept in self._kept:
+            if kept[0] == client and kept[1].bounds == bounds:
+                self._kept.remove(kept)
+                return kept[1]
+        return Allowance(bounds)
+
+    def keep(self, client: Hashable, allowance: Allowance) -> None:
+        """Keep what a client left; the oldest go, which are the fullest."""
+        self._kept.append((client, allowance))
+        if len(self._kept) > KEPT:
+            self._kept.popleft()
+
+    def forget(self) -> None:
+        """Drop all: another Session begins."""
+        self._kept.clear()
+
+
 class InboundGate:
     """The entrance of a Connection's messages; called on the one thread where they arrive.
 
     Args:
+        allowance: of the Connection; nobody else uses it meanwhile.
         post: runs a callable on the loop.
         refused: called on the loop with the channel, the error and the head of a message that was dropped.
         ignored: called on the loop when the Connection is to be closed.
@@ -129,43 +202,60 @@ class InboundGate:
 
     def __init__(
         self,
-        bounds: Bounds,
+        allowance: Allowance,
         post: Callable[[Callable[[], None]], None],
         *,
         refused: Callable[[m.ChannelLabel, LivereactorError, bytes], None],
         ignored: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._allowance, self._largest = Allowance(bounds), bounds.largest
+        self.allowance, self._largest = allowance, allowance.bounds.largest
         self._post, self._refused, self._ignored, self._clock = post, refused, ignored, clock
         self._closed = False
-        # Two counters, each with one writing thread, so that no thread waits for the other.
+        self._left = self._left_bytes = 0  # of a lease
+        # Pairs of counters, each with one writing thread, so that no thread waits for the other.
         self._repaid: int = 0
+        self._repaid_bytes: int = 0
         self._taken_back: int = 0
+        self._taken_back_bytes: int = 0
 
-    def repay(self) -> None:
-        """Give back what one message took. Loop only."""
-        self._repaid += 1
+    def repay(self, size: int) -> None:
+        """Give back what a message of `size` bytes took. Loop only."""
+        if self.allowance.bounds.repays:
+            self._repaid_bytes += size
+            self._repaid += 1
+
+    def close(self) -> None:
+        """Admit no more messages, but for a few of a lease."""
+        self._closed = True
 
     def __call__(self, label: str, data: bytes) -> bool:
         """Return whether a message is to be read."""
-        if self._closed:
-            return False
+        left, left_bytes = self._left - 1, self._left_bytes - len(data)
+        if left >= 0 and left_bytes >= 0:  # the usual way, without a look at the clock
+            self._left, self._left_bytes = left, left_bytes
+            return True
+        return not self._closed and self._judge(label, data)
+
+    def _judge(self, label: str, data: bytes) -> bool:
+        allowance, now, size = self.allowance, self._clock(), len(data)
+        allowance.give_back(self._left, self._left_bytes)
+        self._left = self._left_bytes = 0
         if self._repaid != self._taken_back:
-            repaid = self._repaid
-            self._allowance.repay(repaid - self._taken_back)
-            self._taken_back = repaid
-        size = len(data)
+            repaid, repaid_bytes = self._repaid, self._repaid_bytes
+            allowance.repay(repaid - self._taken_back, repaid_bytes - self._taken_back_bytes, now)
+            self._taken_back, self._taken_back_bytes = repaid, repaid_bytes
         channel: m.ChannelLabel = m.CONTROL if label == m.CONTROL else m.DATA
-        match self._allowance.take(min(size, self._largest), self._clock()):
+        match allowance.take(min(size, self._largest), now):
             case Verdict.TAKEN if size <= self._largest:
+                self._left, self._left_bytes = allowance.lease()
                 return True
             case Verdict.TAKEN:
                 self._tell(channel, TooLargeError(_too_large(size, self._largest)), data[:HEAD_BYTES])
             case Verdict.DROPPED:
                 pass
             case Verdict.TOLD:
-                self._tell(channel, self._allowance.error(size), b"")
+                self._tell(channel, allowance.error(size), b"")
             case Verdict.IGNORED:
                 self._closed = True
                 self._post(self._ignored)

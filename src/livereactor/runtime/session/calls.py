@@ -107,7 +107,7 @@ class Calls:
             self._metrics.command(error.code, time.monotonic() - began)
             # At debug level, and counted: a client must not fill the log.
             log.debug("command refused", connection=client.id, code=error.code)
-            channels.send(m.Failure(command.request_id, error.code, error.message))
+            channels.answer(m.Failure(command.request_id, error.code, error.message))
 
         try:
             spec = schema.command(command.name)
@@ -139,7 +139,7 @@ class Calls:
         outputs, inputs = tracks
 
         def fail(error: LivereactorError) -> None:
-            channels.send(refused(request.request_id, error))
+            channels.answer(refused(request.request_id, error))
 
         def over(error: LivereactorError) -> None:
             self._steps -= 1
@@ -219,7 +219,7 @@ class Calls:
             self._metrics.command("ok", time.monotonic() - marks.asked)
             reply = done.result()
             number = command.request_id
-            channels.send(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
+            channels.answer(m.Ack(number) if reply is None else m.ModelMessage(reply.type, reply.data, number))
         if marks.taken:  # else the model thread had no room for it
             self.times.command(command.name, marks, time.monotonic(), "" if refusal is None else refusal.code)
 
@@ -298,9 +298,9 @@ def _stepped(
     if error is not None:
         shown = _public(error)
         failure = failure_of(shown, m.StepFailure.FAILED)
-        channels.send(m.StepResult(request_id, 0, failure=failure, error=shown.message, code=shown.code))
+        channels.answer(m.StepResult(request_id, 0, failure=failure, error=shown.message, code=shown.code))
     else:
-        channels.send(step_result(request_id, done.result(), outputs))
+        channels.answer(step_result(request_id, done.result(), outputs))
 
 
 def _public(error: BaseException) -> LivereactorError:

@@ -15,22 +15,19 @@ from typing import Final, Protocol
 from livereactor.base.errors import ForbiddenError, LimitError, LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
-from livereactor.base.token_bucket import TokenBucket
 from livereactor.engine.channel_inbound import WAITING_MESSAGES
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived, PeerConfig
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.protocol.codecs import CODECS, Codec, format_of
 from livereactor.runtime.interfaces import Role
-from livereactor.runtime.session.allowance import HEAD_BYTES, InboundGate, bounds_of
+from livereactor.runtime.session.allowance import HEAD_BYTES, TOGGLE_BURST, Allowance, InboundGate
 from livereactor.runtime.session.events import ControlOpened, MembershipEvent, RefusePublish, TransportLost
 from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.steps import too_large
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # a client may leave unread; libwebrtc kills a channel above 16 MiB
-TOGGLE_BURST: Final = 4.0  # seconds' worth of pauses and resumes at once: every track of a model as its client connects
-_NOT_RUN: Final = (m.StepFailure.REFUSED, m.StepFailure.NOT_READY)
 HELD_BYTES: Final = 64 * 1024 * 1024  # of frames that wait to be read; one chunked message at most
 READ_ON_LOOP: Final = (
     64 * 1024
@@ -63,10 +60,11 @@ class DataChannels:
     Args:
         connection: its id.
         role: what the client may do; a viewer's messages are fewer and smaller.
-        stepped: the Session is, so an owner's steps may carry frames.
+        allowance: what the client may still send.
         is_ours: the client is livereactor's.
         may_record: the client may ask for Clips.
         log: of its Session.
+        leaves: called with the allowance when the Connection is closed.
     """
 
     def __init__(
@@ -76,18 +74,20 @@ class DataChannels:
         limits: Limits,
         *,
         role: Role,
-        stepped: bool,
+        allowance: Allowance,
         is_ours: bool,
         may_record: bool,
         log: SparseLog,
+        leaves: Callable[[Allowance], None],
     ) -> None:
         self.connection, self.is_ours, self.may_record, self.log = connection, is_ours, may_record, log
-        self._host, self._limits = host, limits
-        self._bounds = bounds_of(limits, role, stepped=stepped)
+        self._host, self._limits, self._leaves = host, limits, leaves
+        self._bounds = allowance.bounds
         self._chunks = role == "owner"
-        self._gate = InboundGate(self._bounds, host.post, refused=self._refused, ignored=self._ignored)
+        self._gate = InboundGate(allowance, host.post, refused=self._refused, ignored=self._ignored)
+        self._asked: deque[int] = deque()  # bytes of each request that has no outcome yet
         self._toggles_told_until = 0.0
-        self._toggles = TokenBucket(limits.pause_rate, limits.pause_rate * TOGGLE_BURST)
+        self._toggles = allowance.toggles
         self._channels: dict[str, Channel] = {}
         self._codec: Codec | None = None
         self._decided = False  # by a frame of the client, not by assumption
@@ -218,6 +218,8 @@ class DataChannels:
         elif isinstance(message, m.PauseTrack | m.ResumeTrack) and not self._toggles.take(1, time.monotonic()):
             self._refuse_toggle(label)
         else:
+            if isinstance(message, m.Command | m.RequestStep):
+                self._asked.append(len(data))
             self._host.receive(self, message)
 
     def _refuse_toggle(self, label: m.ChannelLabel) -> None:
@@ -264,6 +266,12 @@ class DataChannels:
 
     # --- sent --------------------------------------------------------------------------------------------------------
 
+    def answer(self, outcome: m.Ack | m.ModelMessage | m.Failure | m.StepResult) -> None:
+        """Send the outcome of a command or step. The client waited for it, so its request counts no longer."""
+        if self._asked:  # those that are answered out of turn differ in size, and all of them have one outcome
+            self._gate.repay(self._asked.popleft())
+        self.send(outcome)
+
     def send(self, message: m.ServerMessage) -> None:
         """Send, or hold until the format is known and `data` is open. A message that cannot go is counted; nothing is
         raised."""
@@ -306,6 +314,8 @@ class DataChannels:
     def close(self) -> None:
         """Receive and send nothing more."""
         self._closed = True
+        self._gate.close()
+        self._leaves(self._gate.allowance)
         self._held.clear()
         self._early.clear()
         self._unread.clear()
@@ -317,8 +327,6 @@ class DataChannels:
 
     def _write(self, message: m.ServerMessage) -> None:
         assert self._codec is not None
-        if isinstance(message, m.StepResult) and message.failure not in _NOT_RUN:
-            self._gate.repay()
         frame = self._codec.encode_server(message)
         channel = self._channels.get(frame[0]) if frame else None
         if frame is None or channel is None:  # this format has no place for it, or the client opened no `control`

@@ -61,6 +61,7 @@ from livereactor.runtime.recording.options import segments_of
 from livereactor.runtime.recording.recorder import Recorder
 from livereactor.runtime.replay.journal_writer import JournalObserver
 from livereactor.runtime.session import events as e
+from livereactor.runtime.session.allowance import Allowances, bounds_of
 from livereactor.runtime.session.calls import Calls, soon
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.describing import capabilities, descriptor
@@ -142,6 +143,7 @@ class Runtime:
         self.failure: str | None = None
         self.ended: asyncio.Future[LivereactorError | None]
         self.changes = Changes()
+        self._allowances = Allowances()
         self._connection_ids = ConnectionIds(self.limits.minted_ids)
         self._makes_credentials = False  # for the relays of the running Session
         self._offence: tuple[int, m.Moderation] | None = None  # for which moderation ends the running Session
@@ -364,6 +366,7 @@ class Runtime:
         )
         folder_of(request.id)  # an id that cannot name a folder is refused before anything begins
         self._connection_ids.forget()
+        self._allowances.forget()
         self._makes_credentials = ice_servers is None
         if ice_servers is not None:
             self.peers.gather_with(ice_servers)
@@ -453,15 +456,18 @@ class Runtime:
         self._connection_ids.claim(connection, caller)
         self._forget(connection)  # a new offer replaces whatever transport the Connection had, without a notice
         session = self.members.session
+        bounds = bounds_of(self.limits, role, stepped=session is not None and session.stepped)
+        client = (role, link, caller or connection)
         self.channels[connection] = channels = DataChannels(
             connection,
             self,
             self.limits,
             role=role,
-            stepped=session is not None and session.stepped,
+            allowance=self._allowances.take(client, bounds, time.monotonic()),
             is_ours=body.client_info.is_livereactor,
             may_record=records,
             log=self._running.log,
+            leaves=lambda allowance: self._allowances.keep(client, allowance),
         )
         self._running.times.trace.offered(connection)
         self.metrics.connections.set(len(self.channels))
@@ -553,7 +559,7 @@ class Runtime:
         try:
             client = self._commanding(channels.connection)
         except LivereactorError as error:
-            channels.send(m.Failure(command.request_id, error.code, error.message))
+            channels.answer(m.Failure(command.request_id, error.code, error.message))
             return
         self.calls.command(channels, client, self.definition.schema, command)
 
@@ -564,7 +570,7 @@ class Runtime:
             if session is None or not session.stepped:
                 raise UnavailableError("this session streams; start one with generation 'stepped'", code="NOT_READY")
         except LivereactorError as error:
-            channels.send(refused(request.request_id, error))
+            channels.answer(refused(request.request_id, error))
             return
         tracks = (self.definition.outputs, self.definition.inputs)
         self.calls.step(channels, client, self.definition.schema, tracks, request)

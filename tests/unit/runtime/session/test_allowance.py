@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from livereactor.base.errors import LivereactorError
 from livereactor.base.limits import Limits
-from livereactor.runtime.session.allowance import Allowance, InboundGate, Verdict, bounds_of
+from livereactor.runtime.interfaces import Role
+from livereactor.runtime.session.allowance import KEPT, WINDOW, Allowance, Allowances, InboundGate, Verdict, bounds_of
 
 VIEWER = bounds_of(Limits(), "viewer", stepped=False)
 OWNER = bounds_of(Limits(), "owner", stepped=False)
@@ -54,13 +57,89 @@ def test_bytes_are_bounded_too_and_a_script_of_an_owner_is_not() -> None:
     assert "message_rate_bytes" in allowance.error(256 * 1024).message
 
 
-def test_steps_whose_results_were_sent_do_not_count() -> None:
-    gate, told = _gate(stepped=True)
+@pytest.mark.parametrize("stepped", [False, True])
+def test_requests_that_were_answered_do_not_count(stepped: bool) -> None:
+    gate, told = _gate(stepped=stepped)
     for _ in range(20_000):
-        assert gate("data", bytes(300))
-        gate.repay()
+        assert gate("data", bytes(30_000))
+        gate.repay(30_000)
     assert not told
-    assert gate("data", bytes(1 << 20))
+
+
+def test_a_flood_that_awaits_no_answer_is_bounded_although_some_come() -> None:
+    now = [0.0]
+    gate, told = _gate(now=now)
+    taken = 0
+    for number in range(40_000):  # ten thousand a second, of which a tenth is answered
+        now[0] = number / 10_000
+        taken += gate("data", bytes(100))
+        if number % 10 == 0:
+            gate.repay(100)
+    assert taken <= 4000 + 200 * 4 + 4000 // 9 + 100
+    assert len(told) == 1
+
+
+def test_who_went_over_is_held_to_the_rate_and_repaid_again_when_it_waits() -> None:
+    allowance = Allowance(OWNER)
+    for _ in range(5000):
+        allowance.take(10, 0.0)
+    allowance.repay(1000, 0, 0.0)
+    assert allowance.take(10, 0.0) is Verdict.DROPPED
+    allowance.repay(1000, 0, 2 * WINDOW)
+    assert sum(allowance.take(10, 2 * WINDOW) is Verdict.TAKEN for _ in range(4000)) >= 3000
+
+
+def test_nothing_is_repaid_to_who_may_only_watch() -> None:
+    gate, told = _gate("viewer")
+    taken = 0
+    for _ in range(1000):
+        taken += gate("data", b"")
+        gate.repay(0)
+    assert taken == 100
+    assert len(told) == 1
+
+
+def test_a_lease_lets_no_more_through_than_the_bucket_held() -> None:
+    now = [0.0]
+    gate, _ = _gate("viewer", now=now)
+    assert sum(gate("data", bytes(10)) for _ in range(1000)) == 100
+    now[0] = 1.0
+    assert sum(gate("data", bytes(10)) for _ in range(1000)) == 20
+    gate, _ = _gate("viewer")
+    assert sum(gate("data", bytes(16_384)) for _ in range(1000)) == 5 * 64 * 1024 // 16_384
+
+
+def test_who_comes_back_goes_on_with_what_was_left() -> None:
+    kept, drained = Allowances(), Allowance(VIEWER)
+    while drained.take(10, 0.0) is Verdict.TAKEN:
+        pass
+    kept.keep(("viewer", "link"), drained)
+    assert kept.take(("viewer", "other"), VIEWER, 0.0) is not drained
+    assert kept.take(("viewer", "link"), OWNER, 0.0) is not drained
+    assert kept.take(("viewer", "link"), VIEWER, 0.0) is drained
+    assert kept.take(("viewer", "link"), VIEWER, 0.0) is not drained  # it is in use
+    kept.keep(("viewer", "link"), drained)
+    assert kept.take(("viewer", "link"), VIEWER, 100.0) is not drained  # it would be full again
+    kept.keep(("viewer", "link"), drained)
+    kept.forget()
+    assert kept.take(("viewer", "link"), VIEWER, 0.0) is not drained
+
+
+def test_the_number_of_kept_allowances_is_bounded() -> None:
+    kept = Allowances()
+    drained = [Allowance(VIEWER) for _ in range(KEPT + 1)]
+    for number, each in enumerate(drained):
+        each.take(10, 0.0)
+        kept.keep(number, each)
+    assert kept.take(0, VIEWER, 0.0) is not drained[0]
+    assert kept.take(1, VIEWER, 0.0) is drained[1]
+
+
+def test_a_closed_gate_admits_no_more_than_a_lease() -> None:
+    gate, _ = _gate()
+    assert gate("data", b"")
+    gate.close()
+    assert sum(gate("data", b"") for _ in range(1000)) <= 32
 
 
 def test_a_message_too_large_is_told_with_the_start_of_it() -> None:
@@ -70,14 +149,20 @@ def test_a_message_too_large_is_told_with_the_start_of_it() -> None:
     assert (error.code, head[:5], len(head)) == ("MESSAGE_TOO_LARGE", b"\n\3abc", 128)
 
 
-def _gate(*, stepped: bool = False) -> tuple[InboundGate, list[tuple[LivereactorError, bytes]]]:
+def _gate(
+    role: Role = "owner", *, stepped: bool = False, now: Sequence[float] = (0.0,)
+) -> tuple[InboundGate, list[tuple[LivereactorError, bytes]]]:
     told: list[tuple[LivereactorError, bytes]] = []
 
     def post(work: Callable[[], None]) -> None:
         work()
 
-    bounds = bounds_of(Limits(), "owner", stepped=stepped)
+    allowance = Allowance(bounds_of(Limits(), role, stepped=stepped))
     gate = InboundGate(
-        bounds, post, refused=lambda _, error, head: told.append((error, head)), ignored=lambda: None, clock=lambda: 0.0
+        allowance,
+        post,
+        refused=lambda _, error, head: told.append((error, head)),
+        ignored=lambda: None,
+        clock=lambda: now[0],
     )
     return gate, told
