@@ -31,6 +31,7 @@ class Limits:
     viewer_message_rate_bytes: float = 64.0 * KIB  # bytes a second of a viewer, 5 seconds' worth at once
     pause_rate: float = 10.0  # pauses and resumes a second, 4 seconds' worth at once; each may cost a key frame
     # per session
+    session_sockets: int = 16  # media transports, those that are closing too; the settings make it four per connection
     moderation_questions: int = 4  # to a moderator at once; one session must not take the places of the others
     # other bounds
     body_bytes: int = 1 * MIB  # HTTP bodies of signalling: an SDP has some 20 KiB, and coordinators pass it on

@@ -18,6 +18,9 @@ from livereactor.engine.port import IceServer, PeerConfig
 from livereactor.runtime.options import SharedRelays
 from livereactor.settings import Settings
 
+# A connection that is made anew has two transports until the first has closed, and may be made anew again by then.
+SOCKETS_EACH: Final = 4
+
 
 def blobs_url(settings: Settings, folder: Path) -> str:
     """Return the URL that the settings name, a folder as an absolute path; `folder` by default."""
@@ -52,6 +55,7 @@ def limits(settings: Settings) -> Limits:
         Limits(),
         max_connections=given.max_connections,
         link_connections=max(1, given.max_connections - 2),
+        session_sockets=SOCKETS_EACH * given.max_connections,
         max_session_duration=given.max_session_duration,
         time_warning=given.time_warning,
         reconnection_window=given.reconnection_window,

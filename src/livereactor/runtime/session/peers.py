@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from livereactor.base.errors import LimitError, LivereactorError, NotFoundError, PeerError
+from livereactor.base.errors import LimitError, LivereactorError, NotFoundError, PeerError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import TaskSet
@@ -166,12 +166,14 @@ class Peers:
 
     # --- signalling ----------------------------------------------------------------------------------------------
 
-    def check(self, offer: Offer) -> Description:
+    def check(self, offer: Offer, sender: Sender = ANYBODY) -> Description:
         """Read an offer before anything is changed by it.
 
         Raises:
+            UnavailableError: too many Peers are open or still closing; a quarter of the places is kept for the owner.
             PeerError: it is no SDP, has too many sections or none in a bundle, or offers no video codec of ours.
         """
+        self._check_room(sender)
         # A client offers one section for each of the model's tracks, and one for its data channels.
         most = max(self._limits.media_sections, len(self.tracks) + 1)
         try:
@@ -299,6 +301,16 @@ class Peers:
         self.config = self._usual
 
     # --- inner ---------------------------------------------------------------------------------------------------
+
+    def _check_room(self, sender: Sender) -> None:
+        """Refuse one Peer more than the Session may have; the one that an offer replaces closes in the background."""
+        most = self._limits.session_sockets
+        limit = most if sender.rank >= ANYBODY.rank else most - most // 4
+        if (used := len(self._live) + len(self._closing)) >= limit:
+            text = f"{used} of {limit} media transports of this session are open or closing (session_sockets)"
+            raise UnavailableError(
+                f"{text}; try again in {CLOSE_WAIT:g} s", code="RATE_LIMITED", retry_after=CLOSE_WAIT
+            )
 
     async def _answer(self, record: _Negotiation, sdp: str, uses: Mapping[str, Use], config: PeerConfig) -> None:
         try:

@@ -448,10 +448,11 @@ class Runtime:
         Raises:
             PeerError: not an offer that can be answered; nothing has changed.
             ConflictError: the Connection is another client's.
-            UnavailableError: the Session is full.
+            UnavailableError: the Session is full, or too many of its Peers are still closing.
         """
         self._connection_ids.check(connection, caller, self.members.connections)
-        description = self.peers.check(body)
+        sender = Sender(caller, rank_of(role, link))
+        description = self.peers.check(body, sender)
         self.dispatch(Offered(connection, role, link, flat=connection == FLAT_CONNECTION))
         self._connection_ids.claim(connection, caller)
         self._forget(connection)  # a new offer replaces whatever transport the Connection had, without a notice
@@ -472,7 +473,6 @@ class Runtime:
         self._running.times.trace.offered(connection)
         self.metrics.connections.set(len(self.channels))
         self.peers.gather_with(self.ice_servers)
-        sender = Sender(caller, rank_of(role, link))
         self.peers.negotiate(connection, body, description, channels.receiving(self.peers.config), sender=sender)
 
     async def answer(self, connection: int, *, caller: str = "") -> str | None:

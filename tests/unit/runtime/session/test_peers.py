@@ -1,15 +1,24 @@
-"""Candidates that come before any offer."""
+"""Candidates that come before any offer, and offers that replace each other."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
-from livereactor.base.errors import LimitError
+from livereactor.base.errors import LimitError, UnavailableError
 from livereactor.base.limits import Limits
-from livereactor.engine.port import Candidate, PeerConfig
+from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer, write_offer
+from livereactor.engine.port import Candidate, PeerConfig, PeerEvent
+from livereactor.protocol.http import Offer
+from livereactor.runtime.outputs.outputs import Outputs
+from livereactor.runtime.session.early_candidates import ANYBODY, Sender
 from livereactor.runtime.session.peers import Peers
+from livereactor.settings import resolve
+from livereactor.wiring.options import limits as limits_of
 
 NOBODY: Any = None  # neither Session, engine nor outputs are asked before an offer
 
@@ -28,3 +37,91 @@ async def test_early_candidates_give_their_place_back_when_no_offer_comes() -> N
     await peers.candidates(2001, [candidate])
     with pytest.raises(LimitError):
         await peers.candidates(2000, [candidate])
+
+
+VIEWER: Final = Sender("a link", 0)
+
+
+class SlowEngine(MemoryEngine):
+    """An engine whose Peers hold what they have until they may close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_close = asyncio.Event()
+
+    async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> MemoryPeer:
+        made = await super().peer(config, events)
+        close = made.aclose
+
+        async def slowly() -> None:
+            await self.may_close.wait()
+            await close()
+
+        setattr(made, "aclose", slowly)  # noqa: B010 - of this one only
+        return made
+
+
+def _peers(engine: MemoryEngine, limits: Limits) -> Peers:
+    def answered(_: float) -> None: ...
+
+    return Peers(NOBODY, engine, PeerConfig(), limits, Outputs([]), feed=NOBODY, answered=answered)
+
+
+def _offer(peers: Peers, connection: int, sender: Sender = ANYBODY) -> None:
+    """Make an offer in the place of the Connection's last one, as the session service does."""
+    offer = Offer(sdp_offer=write_offer("ufrag", [], ["data"]))
+    description = peers.check(offer, sender)
+    peers.drop(connection)
+    peers.negotiate(connection, offer, description, sender=sender)
+
+
+def _offers(peers: Peers, count: int, sender: Sender) -> int:
+    """Make offers that replace each other in one turn of the loop; return how many were taken."""
+    for taken in range(count):
+        try:
+            _offer(peers, 2000, sender)
+        except UnavailableError:
+            return taken
+    return count
+
+
+async def test_offers_that_replace_each_other_are_bounded_and_a_quarter_is_kept_for_the_owner() -> None:
+    engine = SlowEngine()
+    peers = _peers(engine, Limits(session_sockets=8))
+    assert _offers(peers, 100, VIEWER) == 6
+    assert _offers(peers, 100, VIEWER) == 0
+    with pytest.raises(
+        UnavailableError, match=r"6 of 6 media transports .* \(session_sockets\); try again in 1 s"
+    ) as told:
+        _offer(peers, 2000, VIEWER)
+    assert (told.value.code, told.value.retry_after) == ("RATE_LIMITED", 1.0)
+    assert _offers(peers, 100, ANYBODY) == 2
+    engine.may_close.set()
+    await peers.aclose()
+
+
+async def test_a_peer_counts_until_it_has_closed() -> None:
+    engine = SlowEngine()
+    peers = _peers(engine, Limits(session_sockets=4))
+    for number in range(10):
+        try:
+            _offer(peers, 2000)
+            assert await peers.answer(2000) is not None
+        except UnavailableError:
+            assert number >= 4
+    assert len(engine.peers) == 4
+    engine.may_close.set()
+    async with asyncio.timeout(10):
+        while not _offers(peers, 1, ANYBODY):  # noqa: ASYNC110 - closed in the background
+            await asyncio.sleep(0)
+    await peers.aclose()
+
+
+@pytest.mark.parametrize("connections", [1, 4, 64])
+async def test_clients_that_all_reconnect_at_once_never_meet_the_bound(connections: int, tmp_path: Path) -> None:
+    settings = resolve(tmp_path, command_line={"runtime.max_connections": connections}, environ={}).settings
+    peers = _peers(SlowEngine(), limits_of(settings))
+    for _ in range(2):
+        for connection in range(connections):
+            _offer(peers, 2000 + connection, VIEWER)
+    await peers.aclose()
