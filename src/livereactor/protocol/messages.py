@@ -262,10 +262,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SchemaDocument:
-    """The OpenAPI document of the model."""
+    """The OpenAPI document of the model.
+
+    Attributes:
+        written: the document's bytes so far, by wire format: messages that share it are encoded once.
+    """
 
     openapi: JsonObject
     request_id: str | None = None
+    written: dict[WireFormat, bytes] = field(default_factory=dict[WireFormat, bytes], compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

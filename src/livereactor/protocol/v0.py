@@ -75,7 +75,7 @@ def encode_server(message: m.ServerMessage) -> m.OutgoingFrame | None:
         case m.Ack() | m.Failure() | m.StepResult() | m.Pong():
             return None
         case m.SchemaDocument():
-            return _data("runtime", "modelSchema", message.openapi)
+            return m.DATA, _document(message)
         case m.ModelCapabilities():
             return _data("runtime", "modelCapabilities", message.capabilities)
         case m.ClipReady():
@@ -90,6 +90,13 @@ def encode_server(message: m.ServerMessage) -> m.OutgoingFrame | None:
             return _data("runtime", "sessionEnded", {"reason": message.reason})
         case m.RuntimeMessage():
             return _data("runtime", message.type, message.data)
+
+
+def _document(message: m.SchemaDocument) -> bytes:
+    if (written := message.written.get(m.WireFormat.V0)) is None:
+        _, written = _data("runtime", "modelSchema", message.openapi)
+        message.written[m.WireFormat.V0] = written
+    return written
 
 
 # --- the client's side -------------------------------------------------------------------------------------------

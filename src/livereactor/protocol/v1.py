@@ -162,8 +162,8 @@ def _server_frame(message: m.ServerMessage) -> m.OutgoingFrame | None:
         case m.Failure():
             envelope.error.code, envelope.error.message = message.code, message.message
         case m.SchemaDocument():
-            fill_struct(envelope.model_schema.openapi, message.openapi)
-            envelope.model_schema.openapi.SetInParent()
+            # Fields of a message may be written one after the other, so the large one is kept as bytes.
+            return m.CONTROL, envelope.SerializeToString() + _document(message)
         case m.ClipReady():
             for name in ("session_id", "kind", "playlist_url", "predicted_ready_at_ms"):
                 setattr(envelope.clip_ready, name, getattr(message, name))
@@ -184,6 +184,15 @@ def _server_frame(message: m.ServerMessage) -> m.OutgoingFrame | None:
         case m.Pong():
             pass  # a notification without payload
     return m.CONTROL, envelope.SerializeToString()
+
+
+def _document(message: m.SchemaDocument) -> bytes:
+    if (written := message.written.get(m.WireFormat.V1)) is None:
+        envelope = wire.ControlServerMessage()
+        fill_struct(envelope.model_schema.openapi, message.openapi)
+        envelope.model_schema.openapi.SetInParent()
+        written = message.written[m.WireFormat.V1] = envelope.SerializeToString()
+    return written
 
 
 def _data_frame(message: m.ModelMessage | m.Ack | m.StepResult | m.Failure) -> m.OutgoingFrame | None:

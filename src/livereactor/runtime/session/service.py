@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -225,7 +226,7 @@ class Runtime:
     def _adopt(self, model: type[Model]) -> None:
         """Set what follows from the class, with a membership machine in `created`."""
         self.definition = definition_of(model)
-        self._document = to_openapi(self.definition.schema)
+        self._document = m.SchemaDocument(to_openapi(self.definition.schema))
         self.peers.tracks = tuple(self.definition.schema.tracks)
         self.members = Membership(
             self.limits,
@@ -266,7 +267,7 @@ class Runtime:
 
     def schema(self) -> dict[str, Any]:
         """Return the model's OpenAPI document; empty before the model has loaded."""
-        return dict(self._document) if self.is_loaded else {}
+        return dict(self._document.openapi) if self.is_loaded else {}
 
     def track_map(self) -> dict[str, Any]:
         """Return the model's tracks as `POST …/connections` shows them, for information."""
@@ -544,7 +545,7 @@ class Runtime:
             case m.FileUploaded(file=file):
                 self._file_uploaded(connection, file.upload_id)
             case m.RequestSchema(request_id=request_id):
-                channels.send(m.SchemaDocument(self._document, request_id))
+                channels.send(replace(self._document, request_id=request_id))
             case m.RequestCapabilities():
                 channels.send(m.ModelCapabilities(capabilities(self.definition).to_body()))
             case m.RequestClip() | m.RequestRecording():
