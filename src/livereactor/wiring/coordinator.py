@@ -256,7 +256,7 @@ async def _house(
     service = Service(store, links, options, unix_us=unix_us, peers=peers_of(settings, secret=secrets.worker))
     authenticator = make_authenticator(store, secrets, options)
     plan = fleet_plan(models, resolved, secrets, folder)
-    pool = make_pool(settings, plan, secrets, folder)
+    pool = await make_pool(settings, plan, secrets, folder, store)
     role = None if options.peer_url is None else Role("fleet", lasts=LEADS_FOR, unix_us=unix_us)
     fleet = Fleet(store, service, pool, options, plan, unix_us=unix_us, role=role)
     uploads = Uploads(service, store, blobs, Signer(*secrets.blobs), options.limits, unix_us=unix_us)

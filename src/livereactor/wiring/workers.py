@@ -27,6 +27,7 @@ from livereactor.pool.ray.pool import RayPool
 from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Resolved, Settings, effective, is_secret, variable
 from livereactor.settings.sections import RuntimeSettings
+from livereactor.store.port import Store
 from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.options import blobs_url
 from livereactor.wiring.process import LOOPBACK
@@ -113,20 +114,22 @@ def _settings(resolved: Resolved) -> Iterator[tuple[str, str]]:
 log = structlog.get_logger("livereactor.coordinator")
 
 
-def make_pool(settings: Settings, plan: FleetPlan, secrets: Secrets, folder: Path) -> Pool:
+async def make_pool(settings: Settings, plan: FleetPlan, secrets: Secrets, folder: Path, store: Store) -> Pool:
     """The pool that the settings name.
 
     Args:
         folder: where the coordinator's data is.
+        store: which keeps the name by which a service knows its workers on a cluster.
 
     Raises:
         ConfigError: it needs what is not installed, or its folder is another coordinator's.
+        StoreUnavailableError: the database does not answer.
     """
     if settings.pool.kind == "subprocess":
         return SubprocessPool(folder / "workers", spare=plan.environment if settings.pool.spare else None)
     if find_spec("ray") is None:
         raise ConfigError("[pool] kind = \"ray\" needs Ray, which is not installed; pip install 'livereactor[ray]'")
-    return RayPool(settings.pool.ray_address, _namespace(secrets))
+    return RayPool(settings.pool.ray_address, await _namespace(store, secrets))
 
 
 def warn_of_loopback(settings: Settings, url: str) -> None:
@@ -145,6 +148,10 @@ def warn_of_reach(settings: Settings) -> None:
         )
 
 
-def _namespace(secrets: Secrets) -> str:
-    """Name the namespace of a service's actors; only its own coordinators share its worker secret."""
-    return f"livereactor-{hashlib.sha256(secrets.worker.encode()).hexdigest()[:12]}"
+async def _namespace(store: Store, secrets: Secrets) -> str:
+    """Name the namespace of a service's actors, the same for all its coordinators and whatever becomes of its secrets.
+
+    Services of other databases have other secrets, so the first secret makes the name that the store then keeps.
+    """
+    first = f"livereactor-{hashlib.sha256(secrets.worker.encode()).hexdigest()[:12]}"
+    return await store.transact(lambda tx: tx.keep("ray namespace", first))

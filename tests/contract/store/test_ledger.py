@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from livereactor.coordinator.machines.worker import LIVE
 from livereactor.store.port import Store, Tx
 from livereactor.store.records import SessionState, SlotState, WorkerState
 from tests.contract.store import records as r
+from tests.contract.store.racing import WAIT, Racers
 
 
 async def test_uploads_are_kept_by_session_and_forgotten_with_it(store: Store) -> None:
@@ -162,3 +164,23 @@ async def test_old_records_are_thrown_away_a_few_at_a_time(store: Store) -> None
     counts = [await store.transact(lambda tx: tx.prune(before_us=100, events_before_us=100, limit=4)) for _ in range(5)]
     assert counts == [4, 4, 4, 3, 0]
     assert not await store.read(lambda tx: tx.sessions(states=[SessionState.CLOSED]))
+
+
+async def test_the_first_text_under_a_name_is_kept_for_good(store: Store) -> None:
+    assert await store.transact(lambda tx: tx.keep("one", "first")) == "first"
+    assert await store.transact(lambda tx: (tx.keep("one", "second"), tx.keep("two", "ünï ☃"))) == (
+        "first",
+        "ünï ☃",
+    )
+    await store.transact(lambda tx: tx.prune(before_us=2**60, events_before_us=2**60))
+    assert await store.transact(lambda tx: tx.keep("one", "third")) == "first"
+
+
+async def test_of_two_who_keep_a_text_at_once_both_hear_the_one_that_is_kept(racers: Racers, store: Store) -> None:
+    racers.open(4)
+    kept = {each.result(WAIT) for each in [racers.start(partial(_keep, text=f"text {n}")) for n in range(4)]}
+    assert kept == {await store.transact(lambda tx: tx.keep("one", "late"))}
+
+
+def _keep(tx: Tx, text: str) -> str:
+    return tx.keep("one", text)

@@ -14,6 +14,7 @@ from livereactor.pool.model_process import model_environment
 from livereactor.pool.port import Needs
 from livereactor.pool.ray.pool import RayPool
 from livereactor.settings import Settings, resolve
+from livereactor.store.memory.store import MemoryStore
 from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.options import limits
 from livereactor.wiring.workers import fleet_plan, make_pool, warn_of_reach
@@ -168,12 +169,29 @@ def test_needs_of_a_model_that_is_not_served_are_a_mistake(folder: Path) -> None
         fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
 
 
-def test_the_pool_is_the_one_that_the_settings_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_pool_is_the_one_that_the_settings_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = resolve(folder, command_line={"pool.kind": "ray"})
     plan = fleet_plan([], resolved, SECRETS, folder / "data")
-    assert isinstance(make_pool(resolved.settings, plan, SECRETS, folder), RayPool)
+    assert isinstance(await make_pool(resolved.settings, plan, SECRETS, folder, MemoryStore()), RayPool)
     monkeypatch.setattr("livereactor.wiring.workers.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'livereactor\[ray\]'"):
-        make_pool(resolved.settings, plan, SECRETS, folder)
+        await make_pool(resolved.settings, plan, SECRETS, folder, MemoryStore())
     with pytest.raises(ConfigError, match=r"ray:// is not served"):
         resolve(folder, command_line={"pool.ray_address": "ray://10.0.0.5:10001"})
+
+
+async def test_workers_on_a_cluster_are_found_again_whatever_becomes_of_the_secrets(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespaces: list[str] = []
+    monkeypatch.setattr("livereactor.wiring.workers.RayPool", lambda _address, namespace: namespaces.append(namespace))
+    settings = resolve(folder, command_line={"pool.kind": "ray"})
+    plan = fleet_plan([], settings, SECRETS, folder / "data")
+    old, new = SECRETS.masters[0], "another master secret of 32 characters or more"
+    store = MemoryStore()
+    for masters, workers in (((old,), None), ((new, old), None), ((new,), None), ((new,), "of workers alone")):
+        await make_pool(settings.settings, plan, Secrets(masters, workers), folder, store)
+    await make_pool(settings.settings, plan, Secrets((new,)), folder, MemoryStore())
+    *ours, others = namespaces
+    assert len(set(ours)) == 1, ours
+    assert others not in ours

@@ -153,6 +153,7 @@ class _Tables:
         self._uploads = _Table[str, UploadRecord](undo, session=lambda each: each.session)
         self._remembered = _Table[tuple[str, str], Remembered](undo)
         self._cursors = _Table[str, int](undo)
+        self._kept = _Table[str, str](undo)
         self._leaders = _Table[str, tuple[str, int]](undo)
         self._events: list[EventRecord] = []
         self._session_seq = self._event_seq = 0
@@ -371,6 +372,11 @@ class _Ledger(_Tables):
 
     def put_cursor(self, name: str, seq: int) -> None:
         self._cursors.put(name, seq)
+
+    def keep(self, name: str, text: str) -> str:
+        if name not in self._kept.rows:
+            self._kept.put(name, text)
+        return self._kept.rows[name]
 
     def remembered(self, account: str, key: str) -> Remembered | None:
         return self._remembered.rows.get((account, key))

@@ -51,6 +51,9 @@ _CURSOR: Final = select(schema.CURSORS.c.seq).where(schema.CURSORS.c.name == par
 _MOVE_CURSOR: Final = update(schema.CURSORS).where(schema.CURSORS.c.name == param("of"))
 _ADD_CURSOR: Final = insert(schema.CURSORS)
 
+_KEPT: Final = select(schema.KEPT.c.text).where(schema.KEPT.c.name == param("of"))
+_KEEP: Final = insert(schema.KEPT)
+
 _REMEMBERED_ROWS: Final = Rows(Remembered, schema.REMEMBERED)
 _REMEMBERED: Final = KeyedTable(_REMEMBERED_ROWS, "account", "key")
 
@@ -142,6 +145,13 @@ class LedgerStatements(Statements):
         """Write the position of a reader of the events."""
         if self.executor.changed(_MOVE_CURSOR, {"of": name, "seq": seq}) == 0:
             self.executor.changed(_ADD_CURSOR, {"name": name, "seq": seq})
+
+    def keep(self, name: str, text: str) -> str:
+        """Return the text kept under a name, else keep this one; if another kept one meanwhile, the work runs again."""
+        if (found := self.scalar(_KEPT, {"of": name})) is not None:
+            return found
+        self.executor.changed(_KEEP, {"name": name, "text": text})
+        return text
 
     def remembered(self, account: str, key: str) -> Remembered | None:
         """Return the answer given before to this key of this account, or None."""

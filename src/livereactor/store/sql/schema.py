@@ -203,6 +203,8 @@ CURSORS: Final = Table(
     "cursors", METADATA, Column("name", Text, primary_key=True), Column("seq", BigInteger, nullable=False)
 )
 
+KEPT: Final = Table("kept", METADATA, Column("name", Text, primary_key=True), Column("text", Text, nullable=False))
+
 LEADERS: Final = Table(
     "leaders",
     METADATA,
