@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 import helm_python
@@ -105,6 +106,13 @@ def test_a_pod_has_no_right_that_it_does_not_need(values: dict[str, Any]) -> Non
             }
             # A root that is read only needs a place for temporary files.
             assert "/tmp" in [each["mountPath"] for each in container["volumeMounts"]]
+
+
+def test_a_data_folder_is_not_the_mount_which_is_of_root() -> None:
+    """Kubernetes makes an emptyDir of root, open to all, and a user who is not root cannot close it."""
+    coordinator = containers(NEEDED)["demo-coordinator"]
+    [folder] = [each["value"] for each in coordinator["env"] if each["name"] == "LIVEREACTOR_COORDINATOR__DATA_DIR"]
+    assert PurePosixPath(folder).parent in [PurePosixPath(each["mountPath"]) for each in coordinator["volumeMounts"]]
 
 
 def test_a_model_that_writes_anywhere_may_be_let() -> None:
