@@ -114,6 +114,8 @@ BROKEN = (
     good().replace("a=rtcp-mux", "a=x:" + "\x0bm=audio 9 UDP/TLS/RTP/SAVPF 96" * 700, 1),
     offer([section("video", "m" * 3000), section("application", "d")], ("m" * 3000 + " d",)),
     good(bundles=()),
+    good().replace("a=rtcp-mux\r\n", ""),
+    good().replace("actpass", "holdconn"),
     "v=0",
     "",
 )
@@ -138,7 +140,7 @@ ATTACKS = (
     ),
     Attack(
         "broken-offers",
-        "a viewer posts offers with vertical tabs, mids of 3,000 characters, or nothing in them, 50 a second",
+        "a viewer posts offers with vertical tabs, long mids, roles that are none, or nothing in them, 50 a second",
         "the grammar of an offer",
         offering(BROKEN, 50),
         may=words("400 429"),

@@ -166,10 +166,10 @@ def bundled(offer: Description, refused: Collection[str] = ()) -> Description:
     media = tuple(section for section in offer.media if section.mid in group)
     if not media:
         raise PeerError("no section of the offer is in its first a=group:BUNDLE; send what createOffer made")
-    present = {section.mid for section in media}
     lines = [line for line in offer.session.lines if not line.startswith("a=group:")]
     place = next(index for index, line in enumerate(offer.session.lines) if line.startswith("a=group:"))
-    lines.insert(place, " ".join(["a=group:BUNDLE", *(mid for mid in dict.fromkeys(group) if mid in present)]))
+    # In the order of the sections: both engines fail where a group begins with the data channels' section.
+    lines.insert(place, " ".join(["a=group:BUNDLE", *(section.mid for section in media)]))
     return Description(SectionLines(tuple(lines)), media)
 
 

@@ -111,7 +111,7 @@ def test_sections_outside_the_first_bundle_are_left_out_and_refused_in_the_answe
     offer = parse_offer(OFFER.replace("BUNDLE 0 1 2", "BUNDLE 2 7 0\r\na=group:BUNDLE 1"))
     part = bundled(offer)
     assert [section.mid for section in part.media] == ["0", "2"]
-    assert part.session.values("group") == ("BUNDLE 2 0",)
+    assert part.session.values("group") == ("BUNDLE 0 2",)
     whole = answered_whole(part, offer)
     assert [(section.mid, section.port) for section in whole.media] == [("0", 9), ("1", 0), ("2", 9)]
     assert whole.media[1].lines == ("m=audio 0 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", "a=mid:1", "a=inactive")

@@ -213,7 +213,9 @@ class Transport:
             description = await self.whole(made)
             await self.whole(self.native.set_local_description(description))
         except RuntimeError as error:
-            raise EngineError(f"libwebrtc cannot make an {kind}: {error}; check the offer's sections") from error
+            if kind == "answer":  # some attributes of an offer, such as a=setup, are not looked at before
+                raise PeerError(f"libwebrtc cannot answer the offer: {error}; send what createOffer made") from error
+            raise EngineError(f"libwebrtc cannot make an offer: {error}; check its sections") from error
         return description.sdp
 
     async def gathered(self) -> list[str]:

@@ -122,6 +122,7 @@ class _Negotiation:
     task: asyncio.Task[None] | None = None
     inputs: list[ReceivedTrack] = field(default_factory=list["ReceivedTrack"])
     probing: bool = False  # the client cannot ask to publish: its first media does
+    lost: str = ""  # why its transport is gone
     over: bool = False
 
 
@@ -330,6 +331,9 @@ class Peers:
         record.ready = True
         if not record.answer.done():
             record.answer.set_result(with_declared(accepted.answer, config.receive_bytes))
+        if record.lost:
+            self._dispatch(record, TransportLost(record.connection, record.lost))
+            return
         self._answered(time.monotonic() - record.began)
         await self._feed_early(record)
 
@@ -338,8 +342,9 @@ class Peers:
         if record.over:
             return
         self.log.warning("offer not answered", connection=record.connection, code=error.code, reason=error.message)
-        # The offer had been accepted (202), so every failure is 500 with a reason, and not "your request is wrong".
-        failure = LivereactorError(f"the offer could not be answered: {error.message}", code=error.code)
+        # A client reads whose fault it is from the status: 400 = the offer's, 500 = the engine's or the network's.
+        kind = PeerError if isinstance(error, PeerError) else LivereactorError
+        failure = kind(f"the offer could not be answered: {error.message}", code=error.code)
         if not record.answer.done():
             record.answer.set_exception(failure)
         if len(self._failed) >= self._limits.waiting_connections:
@@ -381,7 +386,9 @@ class Peers:
             case StateChanged(state=PeerState.CONNECTED):
                 self._dispatch(record, TransportUp(record.connection))
             case StateChanged(state=PeerState.FAILED | PeerState.CLOSED, reason=reason):
-                self._dispatch(record, TransportLost(record.connection, reason or f"the transport {event.state.value}"))
+                record.lost = reason or f"the transport {event.state.value}"
+                if record.ready:  # before that, the engine is about to say why it cannot answer
+                    self._dispatch(record, TransportLost(record.connection, record.lost))
             case ChannelAdded(channel=channel):
                 self._host.add_channel(record.connection, channel)
             case TrackAdded(mid=mid, track=track):
