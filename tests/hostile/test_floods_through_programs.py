@@ -12,11 +12,10 @@ import pytest
 import pytest_asyncio
 
 from livereactor.base.errors import EngineError
-from livereactor.engine.aiortc.channel import AiortcChannel
+from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits
 from livereactor.engine.port import Engine
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
-from livereactor.protocol.chunking import split
 from tests.hostile.watching import Stage, engine_of, on_stage
 from tests.tools.processes import REPOSITORY, Program, livereactor_run
 from tests.tools.serving import livereactor_serve
@@ -80,8 +79,8 @@ async def test_a_frame_of_megabytes_in_chunks_is_never_put_together(stage: Stage
     watcher = await stage.watcher(aiortc, v1)
     channel = watcher.side.channels["data"]
     assert isinstance(channel, AiortcChannel)
-    for frame in split(b"\x52" * HUGE, text=False):
-        channel._queue(frame, text=False)
+    channel.negotiated(MessageLimits(chunked_bytes=HUGE))  # as if the server had said that it puts them together
+    channel.send(b"\x52" * HUGE, text=False)
     # The chunks are messages of their own, larger than a viewer's: none is read, and it is told so or shown out.
     await watcher.until(lambda: watcher.refusals("MESSAGE_TOO_LARGE") > 0 or watcher.is_closed)
     await stage.owner_is_served(20)
@@ -91,7 +90,8 @@ async def test_a_frame_of_megabytes_in_one_piece_is_never_read(stage: Stage, aio
     watcher = await stage.watcher(aiortc, v1)
     channel = watcher.side.channels["data"]
     assert isinstance(channel, AiortcChannel)
-    channel._queue(b"\x52" * HUGE, text=False)
+    channel.negotiated(MessageLimits(plain_bytes=HUGE))  # as if the server had said that it takes them
+    channel.send(b"\x52" * HUGE, text=False)
     # libwebrtc ends an association that sends more than its answer said; with aiortc the message arrives.
     await watcher.until(lambda: watcher.refusals("MESSAGE_TOO_LARGE") > 0 or watcher.is_closed)
     await stage.owner_is_served(20)

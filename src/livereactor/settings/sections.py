@@ -111,6 +111,12 @@ class RuntimeSettings(_Section):
     client_silence: float = Field(
         _DEFAULTS.client_silence, ge=12, description="Seconds of silence after which a client counts as gone."
     )
+    message_rate: float = Field(
+        _DEFAULTS.message_rate, ge=1, description="Messages per second of a client that may control the session."
+    )
+    message_rate_bytes: float = Field(
+        _DEFAULTS.message_rate_bytes, ge=1024, description="Bytes per second of such a client's messages."
+    )
     header_wait: float = Field(
         _DEFAULTS.header_wait, gt=0, le=600, description="Seconds for the whole header of an HTTP request."
     )

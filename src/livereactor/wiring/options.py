@@ -66,6 +66,8 @@ def limits(settings: Settings) -> Limits:
         upload_url_lifetime=given.upload_url_lifetime,
         upload_wait=given.upload_wait,
         client_silence=given.client_silence,
+        message_rate=given.message_rate,
+        message_rate_bytes=given.message_rate_bytes,
         header_wait=given.header_wait,
         address_sockets=given.address_sockets,
     )

@@ -29,9 +29,7 @@ from livereactor.runtime.session.steps import too_large
 
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # a client may leave unread; libwebrtc kills a channel above 16 MiB
 HELD_BYTES: Final = 64 * 1024 * 1024  # of frames that wait to be read; one chunked message at most
-READ_ON_LOOP: Final = (
-    64 * 1024
-)  # bytes of a message: up to a millisecond, about as long as the way to a thread and back
+READ_ON_LOOP: Final = 64 * 1024  # bytes of a message: up to a millisecond, like the way to a thread and back
 
 
 class DataChannelsHost(Protocol):
