@@ -41,10 +41,11 @@ class Moderation:
         self.applies = False
         self._session, self._account = "", ""
         self._passed: set[str] = set()  # uploads of this Session that have been judged
+        self._offence: tuple[int, Notice] | None = None  # for which this Session ends
 
     def begin(self, session: str, account: str, terms: ModerationTerms | None, schema: ModelSchema) -> None:
         """Begin a Session; `terms` are its own, where the options have none."""
-        self._session, self._account, self._passed = session, account, set()
+        self._session, self._account, self._passed, self._offence = session, account, set(), None
         if self._options is not None:
             self._terms = self._options.terms or terms
         self.applies = self._terms is not None
@@ -90,6 +91,16 @@ class Moderation:
         verdict = await options.judge.judge(question, options.terms.on_failure)
         if (error := error_of(verdict)) is not None:
             raise error
+
+    def offended(self, connection: int, notice: Notice) -> None:
+        """Keep the Connection whose content ends the Session, and the notice for it."""
+        self._offence = (connection, notice)
+
+    def end_notice(self, connection: int, reason: str) -> Notice:
+        """Return the end of a moderated Session for a Connection; only the offender is told which content it was."""
+        if self._offence is not None and self._offence[0] == connection:
+            return self._offence[1]
+        return Notice("terminate", message=reason)
 
     async def _judged(self, question: Question, notices: list[Notice]) -> LivereactorError | None:
         options, terms, file = self._options, self._terms, question.file

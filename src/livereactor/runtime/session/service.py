@@ -147,7 +147,6 @@ class Runtime:
         self._allowances = Allowances()
         self._connection_ids = ConnectionIds(self.limits.minted_ids)
         self._makes_credentials = False  # for the relays of the running Session
-        self._offence: tuple[int, m.Moderation] | None = None  # for which moderation ends the running Session
         self._watchers: list[Callable[[e.SessionTransition], None]] = []
         self._loop: asyncio.AbstractEventLoop
         self._machine_loop = MachineLoop[e.MembershipEvent, e.MembershipEffect](self._apply, e.TimedOut)
@@ -372,7 +371,6 @@ class Runtime:
         if ice_servers is not None:
             self.peers.gather_with(ice_servers)
         self.moderation.begin(request.id, request.account, moderation, self.definition.schema)
-        self._offence = None
         self.dispatch(request)
         return self._started(self._running.opening if request.starting else None)
 
@@ -599,7 +597,7 @@ class Runtime:
         if notice.action != "terminate":
             self._send(connection, notice)
         elif self.members.is_open():
-            self._offence = (connection, notice)
+            self.moderation.offended(connection, notice)
             self._end("moderated", moderate=True)
 
     def post(self, work: Callable[..., None], *arguments: object) -> None:
@@ -696,14 +694,9 @@ class Runtime:
                 pass  # held messages leave when the format is known; early ones are read once the client has joined
 
     def _announce_end(self, reason: str, *, moderate: bool) -> None:
-        """Tell all clients that the Session ends; only the one whose content ended it is told which it was."""
-        if not moderate:
-            self._send(None, m.SessionEnded(reason))
-            return
-        offender, notice = self._offence or (None, None)
-        plain = m.Moderation("terminate", message=reason)
         for connection in list(self.channels):
-            self._send(connection, notice if notice is not None and connection == offender else plain)
+            moderated = self.moderation.end_notice(connection, reason) if moderate else None
+            self._send(connection, moderated or m.SessionEnded(reason))
 
     def _send(self, connection: int | None, message: m.ServerMessage) -> None:
         """Send to one Connection, if it is there, or to all where `connection` is None."""
