@@ -26,6 +26,8 @@ from livereactor.wiring.process import Server
 
 PATIENCE: Final = 30.0  # seconds for what takes two
 VISITS: Final = 3_000
+LARGE: Final = 16 * 1_048_576  # bytes of an answer: more than the two kernels keep for a client that does not read
+PIECE: Final = 131_072
 LOOPS: Final = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -75,8 +77,15 @@ class Running:
             while not condition():  # noqa: ASYNC110 - the condition is of another thread
                 await asyncio.sleep(0.02)
 
-    def dial(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+    def dial(self, *, window: int | None = None) -> socket.socket:
+        """A connection, whose kernel takes so many bytes that the client has not read."""
+        if window is None:
+            return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        end = socket.socket()
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        end.settimeout(PATIENCE)
+        end.connect(("127.0.0.1", self.port))
+        return end
 
 
 @asynccontextmanager
@@ -95,9 +104,13 @@ async def served(most: int, limits: Limits) -> AsyncIterator[Running]:
         elif scope["type"] == "http":
             if scope["path"] == "/held":
                 await held.wait()
-            headers = [(b"content-length", b"2")]
+            pieces = [b"ok"]
+            if scope["path"] in ("/whole", "/pieces"):
+                pieces = [b"x" * LARGE] if scope["path"] == "/whole" else [b"x" * PIECE] * (LARGE // PIECE)
+            headers = [(b"content-length", b"%d" % sum(map(len, pieces)))]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b"ok"})
+            for left, piece in zip(range(len(pieces) - 1, -1, -1), pieces, strict=True):
+                await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
 
     options: Any = bounded(limits, most=most, proxies=())
     with socket.create_server(("127.0.0.1", 0), backlog=2_048) as listener:
@@ -209,6 +222,84 @@ async def test_a_websocket_does_not_begin_before_the_answers_of_its_connection()
                 said += await asyncio.to_thread(end.recv, 1_000)
             end.sendall(_upgrade("/"))
             assert (await asyncio.to_thread(end.recv, 1_000)).startswith(b"HTTP/1.1 101")
+
+
+UNREAD: Final = {
+    "held by the program": _get("/pieces"),
+    "written and not taken": _get("/whole"),
+    "before it is closed": _get("/whole", "Connection: close"),
+    "one after the other": _get("/whole") * 5,
+}
+
+
+@pytest.mark.parametrize("asked", UNREAD.values(), ids=UNREAD)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_answer_that_nobody_reads_holds_no_place(loop: str, asked: bytes) -> None:
+    async def main() -> None:
+        async with served(4, Limits(header_wait=0.5, idle_wait=600.0, write_wait=1.0)) as running:
+            await running.until(lambda: running.server.started)
+            with running.dial() as end:
+                end.sendall(asked)
+                await running.until(lambda: len(running.sockets) == 1)
+                await running.until(running.is_empty)
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_refusal_of_a_websocket_that_nobody_reads_holds_no_place(loop: str) -> None:
+    async def main() -> None:
+        async with served(4, Limits(header_wait=0.5, idle_wait=600.0, write_wait=1.0)) as running:
+            await running.until(lambda: running.server.started)
+            with running.dial() as end:
+                end.sendall(_get("/whole"))
+                await running.until(lambda: running.server.server_state.total_requests == 1)
+                end.sendall(_upgrade("/refused"))
+                await running.until(lambda: _is_websocket(running))
+                await running.until(running.is_empty)
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+
+
+def _is_websocket(running: Running) -> bool:
+    return any(isinstance(each, BoundedWebSocket) for each in running.server.server_state.connections)
+
+
+@pytest.mark.parametrize("asked", [_get("/pieces"), _get("/whole", "Connection: close")], ids=["pieces", "whole"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_reads_slowly_has_the_whole_answer(loop: str, asked: bytes) -> None:
+    async def main() -> None:
+        async with served(4, Limits(header_wait=0.2, idle_wait=0.2, write_wait=2.0)) as running:
+            await running.until(lambda: running.server.started)
+            with running.dial(window=262_144) as end:
+                end.sendall(asked)
+                got = await asyncio.get_running_loop().run_in_executor(None, _read_slowly, end)
+            assert got >= LARGE  # with its head
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+
+
+def _read_slowly(end: socket.socket) -> int:
+    """Bytes of one answer and its head; some six seconds for the whole."""
+    got = 0
+    while got < LARGE and (more := end.recv(131_072)):
+        got += len(more)
+        time.sleep(0.05)  # what makes it slow
+    return got
+
+
+async def test_a_stream_with_little_to_say_is_left_alone() -> None:
+    async with served(4, Limits(header_wait=0.1, idle_wait=0.1, write_wait=0.1)) as running:
+        await running.until(lambda: running.server.started)
+        with running.dial() as end:
+            end.sendall(_get("/held", "Connection: close"))
+            await running.until(lambda: len(running.server.server_state.tasks) == 1)
+            await asyncio.sleep(1.0)  # ten times what silence may last elsewhere
+            running.held.set()
+            assert (await asyncio.to_thread(_heard, end)).startswith(b"HTTP/1.1 200")
 
 
 def _heard(end: socket.socket) -> bytes:

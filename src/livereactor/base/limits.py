@@ -40,6 +40,7 @@ class Limits:
     header_bytes: int = 64 * KIB  # request line and header; servers and proxies take 8 to 32 KiB
     header_wait: float = 10.0  # seconds for a whole header, from the first byte, or from the connection's beginning
     idle_wait: float = 5.0  # seconds that a connection may be silent between two requests
+    write_wait: float = 30.0  # seconds that an answer may wait without one byte of it being taken: a tunnel, a lift
     address_sockets: int = 128  # of one address (IPv6: one /64), known proxies aside: 50 people behind one NAT
     held_messages: int = 64  # messages kept for a connection whose wire format is not known yet
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client

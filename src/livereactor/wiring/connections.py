@@ -1,4 +1,4 @@
-"""HTTP connections of a server within bounds: their number, the size of a header, and the time for it.
+"""HTTP connections of a server within bounds: their number, the size of a header, the time for it, and for an answer.
 
 uvicorn's own protocols with a rule before them: `web/sockets.py` decides who stays.
 """
@@ -23,6 +23,7 @@ from livereactor.web.problems import problem_response
 from livereactor.web.proxies import ON_THIS_MACHINE, known_addresses
 from livereactor.web.refusals import AuditLog, reason_of
 from livereactor.web.sockets import Sockets
+from livereactor.wiring.unread import Stall, unread
 
 KEPT: Final = 64  # connections above a server's most; the upper half is for workers, who come by WebSocket
 DESCRIPTORS: Final = 65_536  # enough; child processes of ours may walk through all they may have
@@ -60,11 +61,11 @@ def bounded(limits: Limits, *, most: int, proxies: Iterable[str]) -> Mapping[str
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection: refused where there are too many, and closed when its header is too large or too late.
+    """One connection: refused where there are too many; closed when its header is too large or late, or nobody reads.
 
     Attributes:
         sockets: all connections of the server.
-        limits: bytes and seconds of a header.
+        limits: bytes and seconds of a header, and seconds of an answer that is not read.
         audit: where a connection that is refused is told of.
     """
 
@@ -88,6 +89,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._running = 0  # requests without a whole answer
         self._has_answered = self._refused = False
         self._refusal: LivereactorError | None = None  # why the parser was ended
+        self._stall = Stall(self.limits.write_wait)
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -108,6 +110,10 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        self._stall.restart()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -163,7 +169,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         upgraded = self.transport.get_protocol()
         if isinstance(upgraded, BoundedWebSocket):
-            upgraded.sockets = self.sockets
+            upgraded.take_over(self)
             self.sockets.hand_over(self, upgraded)
 
     @property
@@ -189,16 +195,30 @@ class BoundedHttp(HttpToolsProtocol):
         return TooLargeError(f"the header is over {self.limits.header_bytes} bytes; send less")
 
     def _look(self) -> None:
-        """Close the connection where its header is late; look again when it may be."""
-        left = self.limits.header_wait
-        if self._is_idle:
+        """Close the connection where its header is late or its answer not read; look again when it may be."""
+        now, left = self.loop.time(), min(self.limits.header_wait, self.limits.write_wait)
+        waiting = unread(self.transport) if self._awaits_reader else 0
+        if self._stall.is_over(waiting, now):
+            self._cut("an answer was not read in time", "unread")
+            return
+        if waiting:
+            self._since = now  # its silence begins when all is read
+        elif self._is_idle:
             idle = self._has_answered and not self._is_in_header
-            left = self._since + (self.limits.idle_wait if idle else self.limits.header_wait) - self.loop.time()
+            left = self._since + (self.limits.idle_wait if idle else self.limits.header_wait) - now
             if left <= 0:
-                log.info("connection closed: no whole header in time", apart="late")
-                self.transport.abort()
+                self._cut("no whole header in time", "late")
                 return
         self._timer = self.loop.call_later(left, self._look)
+
+    @property
+    def _awaits_reader(self) -> bool:
+        """Return whether nothing is added to what was written until the other end has read."""
+        return self.flow.write_paused or self._is_idle or self.transport.is_closing()
+
+    def _cut(self, reason: str, apart: str) -> None:
+        log.info(f"connection closed: {reason}", apart=apart)
+        self.transport.abort()
 
     def _refuse(self, error: LivereactorError) -> None:
         """Answer with an error, whatever the connection was about to say, and close it."""
@@ -222,11 +242,32 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A worker's connection, which counts among those of the server until it is lost."""
+    """A worker's connection, which counts among those of the server until it is lost.
 
-    sockets: Sockets[asyncio.Protocol] | None = None
+    One that is open answers pings; one that is refused or ends has to be read.
+    """
+
+    _sockets: Sockets[asyncio.Protocol] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _stall: Stall
+
+    def take_over(self, old: BoundedHttp) -> None:
+        """Take the place of the connection it began as, and its bounds."""
+        self._sockets, self._stall = old.sockets, Stall(old.limits.write_wait)
+        self._look(min(old.limits.header_wait, old.limits.write_wait))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.sockets is not None:
-            self.sockets.close(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._sockets is not None:
+            self._sockets.close(self)
         super().connection_lost(exc)
+
+    def _look(self, every: float) -> None:
+        """Close the connection where its end is not read; look again."""
+        waiting = unread(self.transport) if self.transport.is_closing() else 0
+        if self._stall.is_over(waiting, self.loop.time()):
+            log.info("connection closed: an answer was not read in time", apart="unread")
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(every, self._look, every)
