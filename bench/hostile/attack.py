@@ -16,6 +16,7 @@ Program: TypeAlias = Literal["run", "serve"]
 Run: TypeAlias = Callable[["Target", "Tally"], Awaitable[None]]
 BOTH: tuple[Program, ...] = ("run", "serve")
 SERVE: tuple[Program, ...] = ("serve",)
+RUN: tuple[Program, ...] = ("run",)
 BEAT = 0.01  # seconds between two bursts of what is paced: a loop cannot wake a thousand times a second
 
 

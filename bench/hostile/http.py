@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import secrets
+from contextlib import suppress
 
 from bench.hostile.asking import ask, http, status, wire
-from bench.hostile.attack import BOTH, Attack, Tally, Target, paced, together, words
+from bench.hostile.attack import BOTH, RUN, Attack, Tally, Target, paced, together, words
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, credential
+from livereactor.protocol import link
 
 BEGIN = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 KIB = 1024
 SHARE = 128  # connections of one address (`address_sockets`)
+HANDSHAKE = (
+    f"GET {link.PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+).encode()
+WAITING, WAITING_IN_SUM = 500, 10_000  # WebSockets at once, and of one attack
+REBOUND = {"Host": "evil.example:8080", "X-Forwarded-Host": "localhost"}
 
 
 async def endless_headers(target: Target, tally: Tally) -> None:
@@ -93,6 +104,50 @@ async def bodies_before_keys(target: Target, tally: Tally) -> None:
     await together(8, one)
 
 
+async def rebound_hosts(target: Target, tally: Tally) -> None:
+    """Read as a page does that points its own name at this machine, and claim to be behind a proxy."""
+    paths = itertools.cycle(["/session", "/events", "/metrics", "/schema"])
+
+    async def one(_: int) -> None:
+        async with http(target, most=1) as client:
+            async for _ in paced(25):
+                await ask(client, tally, "GET", next(paths), headers=REBOUND)
+
+    await together(8, one)
+
+
+async def guessed_worker_secrets(target: Target, tally: Tally) -> None:
+    """Dial as a worker, 100 times a second: with a secret, or with a credential that another secret made."""
+
+    async def one(_: int) -> None:
+        async for number in paced(12.5):
+            guess = secrets.token_urlsafe(32)
+            shown = credential(guess, WorkerIdentity("conformance-1", "conformance")) if number % 2 else guess
+            async with wire(target) as (reader, writer):
+                tally.sent += 1
+                writer.write(HANDSHAKE + f"Authorization: Bearer {shown}\r\n\r\n".encode())
+                tally.saw(await status(reader))
+
+    await together(8, one)
+
+
+async def idle_websockets(target: Target, tally: Tally) -> None:
+    """Begin WebSockets, half of them without the end of their header, and stay until the server hangs up."""
+
+    async def one(number: int) -> None:
+        async for _ in paced(1):
+            if tally.sent >= WAITING_IN_SUM:
+                return
+            async with wire(target) as (reader, writer):
+                tally.sent += 1
+                writer.write(HANDSHAKE + (b"\r\n" if number % 2 else b""))
+                tally.saw(await status(reader))
+                with suppress(ConnectionError):
+                    await reader.read()
+
+    await together(WAITING, one)
+
+
 async def busy_neighbour(target: Target, tally: Tally) -> None:
     """Compute, and leave the server alone."""
     while True:
@@ -151,5 +206,30 @@ ATTACKS = (
         bodies_before_keys,
         may=words("401 404 413 429 431 closed"),  # 431: the rest of a refused body is counted like a header
         programs=BOTH,
+    ),
+    Attack(
+        "rebound-hosts",
+        "200 requests a second come with a foreign Host and X-Forwarded-Host: localhost, as from a rebound name",
+        "Host is judged before X-Forwarded-Host",
+        rebound_hosts,
+        may=words("403 429"),
+        must=words("403"),
+        programs=RUN,
+    ),
+    Attack(
+        "guessed-worker-secrets",
+        "100 dials a second to /workers/link show a worker secret or credential that is a guess",
+        "30 wrong worker credentials a minute of an address, anonymous_per_minute",
+        guessed_worker_secrets,
+        may=words("401 429"),
+        must=words("429"),
+    ),
+    Attack(
+        "idle-websockets",
+        "500 WebSockets at once are begun and left idle, half of them without the end of their header; 10,000 in sum",
+        "address_sockets, header_wait, the credential before the socket",
+        idle_websockets,
+        may=words("401 408 429 closed"),
+        must=words("429"),
     ),
 )
