@@ -30,6 +30,7 @@ from livereactor.engine.port import (
     StateChanged,
     Use,
 )
+from tests.hostile.offers import open_sockets
 from tests.tools.trying import in_one_of_three
 
 from .conftest import EVERY_PAIR, Engines
@@ -223,6 +224,23 @@ async def test_an_answer_without_a_free_port_is_an_error_that_says_so(engine: En
             await server.peer.accept(offer, USES)
     await server.peer.aclose()
     await client.peer.aclose()
+
+
+async def test_a_peer_that_closes_while_it_answers_leaves_no_socket(engine: Engine) -> None:
+    before = open_sockets()
+    client, offer = await an_offer(engine)
+    await client.peer.aclose()
+    for turns in range(20):  # of the loop: aiortc binds one address after the other
+        server = await make_side(engine)
+        answering = asyncio.ensure_future(server.peer.accept(offer, USES))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        answering.cancel()
+        await asyncio.wait([answering])
+        await server.peer.aclose()
+    async with asyncio.timeout(10):
+        while open_sockets() > before:  # noqa: ASYNC110 - of a library's threads
+            await asyncio.sleep(0.05)
 
 
 async def test_an_answer_without_the_relay_it_needs_is_an_error_that_says_so(engine: Engine) -> None:

@@ -123,8 +123,11 @@ class Paths:
         relay_only = self._config.relay_only
         # With no other address a machine still reaches itself: a laptop in flight mode keeps its picture.
         hosts = [] if relay_only else addresses or [LOOPBACK]
-        protocols = [protocol for host in hosts if (protocol := await self._bind(connection, component, host))]
-        connection._protocols += protocols
+        protocols: list[StunProtocol] = []
+        for host in hosts:
+            if protocol := await self._bind(connection, component, host):
+                protocols.append(protocol)
+                connection._protocols.append(protocol)  # at once: gathering may be cancelled before the next address
         first_relay = asyncio.Event()  # or that there will be none
         asking = self._ask_servers(connection, component, protocols, timeout, first_relay)
         if not protocols:
