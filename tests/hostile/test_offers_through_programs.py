@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from livereactor.protocol import v1
 from livereactor.protocol.sdp import parse_description
 from tests.hostile.offers import good, offer, section
 from tests.hostile.watching import MAPPING, PATIENCE, Stage, engine_of, on_stage
-from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.processes import REPOSITORY, Program, free_media_ports, livereactor_run
 from tests.tools.serving import Coordinator, livereactor_serve
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -27,6 +28,10 @@ SOUNDS: Final = [section("audio", mid) for mid in OUTSIDE]
 MANY: Final = good(*[section("audio", f"y{number}") for number in range(100)])
 HIDDEN: Final = "a=x:1" + "\x0bm=audio 9 UDP/TLS/RTP/SAVPF 96\x0ba=mid:9" * 700
 ROUNDS: Final = 30
+CONNECTIONS: Final = 6
+SOCKETS: Final = 4 * CONNECTIONS  # session_sockets
+AT_ONCE: Final = 8
+HOST: Final = re.compile(r"^a=candidate:\S+ 1 udp \d+ (\S+ \d+) typ host", re.MULTILINE | re.IGNORECASE)
 # Our grammar lets these through; the engines refuse the first four, and libwebrtc the last when it makes the answer.
 UNANSWERABLE: Final = {
     "multiplexing": good().replace("a=rtcp-mux\r\n", ""),
@@ -41,13 +46,13 @@ UNANSWERABLE: Final = {
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     name, engine = request.param.split("-")
     log_path: Path = tmp_path_factory.mktemp(name) / "log"
-    low = 33_000 + 1_000 * ["libwebrtc", "aiortc"].index(engine) + 100 * ["run", "serve"].index(name)
+    ports = free_media_ports(PORTS)
     environment = {
         "CONFORMANCE_WIDTH": "320",
         "CONFORMANCE_HEIGHT": "180",
         "LIVEREACTOR_RUNTIME__ENGINE": engine,
-        "LIVEREACTOR_RUNTIME__PORT_RANGE": f"{low}:{low + PORTS - 1}",
-        "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "16",
+        "LIVEREACTOR_RUNTIME__PORT_RANGE": f"{ports[0]}:{ports[-1]}",
+        "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": str(CONNECTIONS),
     }
     begun = (
         livereactor_run(CONFORMANCE, log_path=log_path, environment=environment)
@@ -178,6 +183,34 @@ async def test_offers_that_replace_each_other_leave_no_socket(stage: Stage, visi
         await visitor.offers(good())
         most = max(most, _sockets(stage.program))
     assert most <= PORTS
+    await _until(lambda: _sockets(stage.program) <= usual)
+    await _others_get_media(stage)
+
+
+async def test_offers_at_once_open_no_more_sockets_than_a_session_may_have(stage: Stage, visitor: Visitor) -> None:
+    first = await visitor.offers(good())
+    assert first.status_code == 202, first.text
+    each = len(set(HOST.findall(first.json()["sdp_answer"])))
+    usual, most, is_over = _sockets(stage.program), 0, asyncio.Event()
+
+    async def count() -> None:
+        nonlocal most
+        while not is_over.is_set():
+            most = max(most, await asyncio.to_thread(_sockets, stage.program))
+
+    async def offers() -> None:
+        for _ in range(ROUNDS):
+            taken = await visitor.offers(good(), wait=False)
+            assert taken.status_code in (202, 429), taken.text
+            if taken.status_code == 429:
+                assert "(session_sockets); try again in 1 s" in taken.text
+                assert taken.headers["retry-after"] == "1"
+
+    counting = asyncio.create_task(count())
+    await asyncio.gather(*[offers() for _ in range(AT_ONCE)])
+    is_over.set()
+    await counting
+    assert most <= usual + each * (SOCKETS - SOCKETS // 4)  # a quarter is the owner's
     await _until(lambda: _sockets(stage.program) <= usual)
     await _others_get_media(stage)
 

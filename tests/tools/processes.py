@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,16 @@ def free_port(host: str = "127.0.0.1") -> int:
             probe.bind((host, port))
             return port
     raise RuntimeError(f"none of {TRIED_PORTS} ports of {host} is free")
+
+
+def free_media_ports(count: int) -> range:
+    """UDP ports side by side that nothing uses now; as `free_port`, none of those that the kernel gives away."""
+    for low in secrets.SystemRandom().sample(LISTENED_ON[:-count], TRIED_PORTS):
+        with ExitStack() as held, suppress(OSError):
+            for port in range(low, low + count):
+                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("0.0.0.0", port))
+            return range(low, low + count)
+    raise RuntimeError(f"no {count} UDP ports side by side are free")
 
 
 @contextmanager
