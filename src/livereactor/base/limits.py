@@ -25,8 +25,8 @@ class Limits:
     chunked_message_bytes: int = 64 * MIB  # where both ends chunk; stepped sessions carry frames
     json_nodes: int = 10_000  # values of one message or HTTP body: each costs fifty times its bytes in memory
     # per connection
-    message_rate: float = 200.0  # messages a second of an owner, 20 seconds' worth at once: a mouse sends 120
-    message_rate_bytes: float = 2_000_000.0  # bytes a second of an owner, 20 seconds' worth at once
+    message_rate: float = 200.0  # messages a second, 20 seconds' worth at once, 2 by a share link: a mouse sends 120
+    message_rate_bytes: float = 2_000_000.0  # bytes a second, likewise
     viewer_message_rate: float = 20.0  # messages a second of a viewer, 5 seconds' worth at once: a ping every 5 s
     viewer_message_rate_bytes: float = 64.0 * KIB  # bytes a second of a viewer, 5 seconds' worth at once
     pause_rate: float = 10.0  # pauses and resumes a second, 4 seconds' worth at once; each may cost a key frame

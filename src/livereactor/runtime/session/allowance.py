@@ -20,8 +20,11 @@ from livereactor.protocol import messages as m
 from livereactor.runtime.interfaces import Role
 
 # A client may send this many seconds' worth at once. Owners: a script's thousand commands, or 40 MB, are legal, and
-# four thousand fit the model's queue. Viewers: one request for each of many tracks, when they connect.
+# four thousand fit the model's queue. Links that may steer: what a hand did while the network paused, since all that
+# comes at once is worked off at once, and the owner's commands wait behind it. Viewers: one request for each of many
+# tracks, when they connect.
 OWNER_BURST: Final = 20.0
+LINK_BURST: Final = 2.0
 VIEWER_BURST: Final = 5.0
 WINDOW: Final = 5.0  # seconds after which it is judged whether a client slowed down
 IGNORED: Final = 3.0  # times its rate, on top of what was taken: the client does not listen
@@ -50,7 +53,7 @@ class Bounds:
         names: of the two rates in `Limits`.
         burst: seconds' worth at once.
         pause_rate: pauses and resumes a second.
-        repays: an answered request counts no longer. Who may only watch asks for nothing that is answered well.
+        repays: an answered request counts no longer: for an owner's scripts, and for steps.
         counts_bytes: False in a stepped session, whose frames are paced by the results of its steps.
     """
 
@@ -64,8 +67,8 @@ class Bounds:
     counts_bytes: bool = True
 
 
-def bounds_of(limits: Limits, role: Role, *, stepped: bool) -> Bounds:
-    """Return the bounds of a Connection with this role."""
+def bounds_of(limits: Limits, role: Role, *, stepped: bool, link: str = "") -> Bounds:
+    """Return the bounds of a Connection with this role, whose client came by this share link, or by none."""
     if role == "viewer":
         names = ("viewer_message_rate", "viewer_message_rate_bytes")
         return Bounds(
@@ -83,9 +86,9 @@ def bounds_of(limits: Limits, role: Role, *, stepped: bool) -> Bounds:
         limits.message_rate,
         limits.message_rate_bytes,
         names,
-        OWNER_BURST,
+        LINK_BURST if link else OWNER_BURST,
         limits.pause_rate,
-        repays=True,
+        repays=stepped or not link,
         counts_bytes=not stepped,
     )
 

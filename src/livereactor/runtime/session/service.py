@@ -456,7 +456,7 @@ class Runtime:
         self._connection_ids.claim(connection, caller)
         self._forget(connection)  # a new offer replaces whatever transport the Connection had, without a notice
         session = self.members.session
-        bounds = bounds_of(self.limits, role, stepped=session is not None and session.stepped)
+        bounds = bounds_of(self.limits, role, stepped=session is not None and session.stepped, link=link)
         client = (role, link, caller or connection)
         self.channels[connection] = channels = DataChannels(
             connection,

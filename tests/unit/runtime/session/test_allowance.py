@@ -28,6 +28,28 @@ def test_a_burst_passes_and_the_first_message_over_it_is_told_once() -> None:
     assert "go on in 0.1 s" in error.message or "go on in 0.0 s" in error.message
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_link_that_may_steer_has_less_at_once_than_the_owner(answered: bool) -> None:
+    taken: list[int] = []
+    for link in ("", "share_1"):
+        gate, _ = _gate(link=link)
+        count = 0
+        for _ in range(5000):
+            if gate("data", bytes(30)):
+                count += 1
+                if answered:
+                    gate.repay(30)
+        taken.append(count)
+    assert taken == [5000 if answered else 4000, 400]
+
+
+def test_steps_of_a_link_whose_results_were_sent_do_not_count() -> None:
+    gate, _ = _gate(stepped=True, link="share_1")
+    for _ in range(5000):
+        assert gate("data", bytes(300))
+        gate.repay(300)
+
+
 def test_who_goes_on_at_many_times_the_rate_is_ignored_after_five_seconds() -> None:
     allowance = Allowance(VIEWER)
     verdicts = Counter(allowance.take(10, number / 1000) for number in range(5200))
@@ -150,14 +172,14 @@ def test_a_message_too_large_is_told_with_the_start_of_it() -> None:
 
 
 def _gate(
-    role: Role = "owner", *, stepped: bool = False, now: Sequence[float] = (0.0,)
+    role: Role = "owner", *, stepped: bool = False, link: str = "", now: Sequence[float] = (0.0,)
 ) -> tuple[InboundGate, list[tuple[LivereactorError, bytes]]]:
     told: list[tuple[LivereactorError, bytes]] = []
 
     def post(work: Callable[[], None]) -> None:
         work()
 
-    allowance = Allowance(bounds_of(Limits(), role, stepped=stepped))
+    allowance = Allowance(bounds_of(Limits(), role, stepped=stepped, link=link))
     gate = InboundGate(
         allowance,
         post,
