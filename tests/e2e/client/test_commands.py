@@ -146,3 +146,17 @@ async def test_values_go_to_the_model_and_back_unchanged(join: Callable[..., Any
         await client.command("set_prompt", prompt=None)
     assert caught.value.code == "invalid_command"
     assert "prompt" in caught.value.message
+
+
+async def test_commands_that_are_awaited_meet_no_bound(make: Make, server: Program) -> None:
+    reactor = make(server)
+    await reactor.connect()
+
+    async def ask(number: int) -> Any:
+        reply: Any = await reactor.send_command("echo", {"value": number})
+        return reply["data"]["value"]
+
+    # More than an owner may send at once, and faster than `message_rate`: what has been answered does not count.
+    for start in range(0, 6000, 100):
+        numbers = list(range(start, start + 100))
+        assert await asyncio.gather(*map(ask, numbers)) == numbers

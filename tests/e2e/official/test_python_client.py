@@ -86,6 +86,13 @@ async def test_a_burst_of_1000_commands_is_answered_one_by_one(viewer: Client) -
     assert [answer["data"]["value"] for answer in answers] == list(range(1000))
 
 
+async def test_commands_that_are_awaited_meet_no_bound(viewer: Client) -> None:
+    # More than an owner may send at once, and faster than `message_rate`: what has been answered does not count.
+    for start in range(0, 6000, 100):
+        answers = await viewer.ask("burst", name="echo", datas=[{"value": n} for n in range(start, start + 100)])
+        assert [answer["data"]["value"] for answer in answers] == list(range(start, start + 100))
+
+
 async def test_10000_messages_come_in_order(viewer: Client) -> None:
     assert await viewer.command("send_ticks", count=10_000) is None
     ticks = await viewer.messages("tick", 10_000)
