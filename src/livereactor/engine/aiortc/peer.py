@@ -19,6 +19,7 @@ from aiortc import (
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
 
 from livereactor.base.errors import EngineError, PeerError
+from livereactor.base.tasks import TaskSet
 from livereactor.engine.aiortc import sdp
 from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, route_messages
 from livereactor.engine.aiortc.ice import Paths
@@ -47,6 +48,22 @@ from livereactor.protocol.sdp import Description, MediaSection, answered_whole, 
 CLOSE_TIMEOUT: Final = 5.0  # seconds; what does not end by then is left to the collector
 _ANSWERED: Final = ("video", "audio", "application")
 _DIRECTIONS: Final = {Use.SEND: "sendonly", Use.RECEIVE: "recvonly", Use.INACTIVE: "inactive"}
+
+
+class _Native(RTCPeerConnection):
+    """aiortc's own, whose `close` also ends the tasks in which it connects: the loop would log those that are left."""
+
+    def __init__(self, configuration: RTCConfiguration) -> None:
+        super().__init__(configuration)
+        self._connecting = TaskSet()
+
+    def _RTCPeerConnection__connect(self) -> asyncio.Task[None]:  # noqa: N802 - the name that `__connect` has there
+        connect: Any = super()
+        return self._connecting.start(connect._RTCPeerConnection__connect())
+
+    async def close(self) -> None:
+        await super().close()
+        await self._connecting.aclose()
 
 
 class AiortcPeer:
@@ -208,7 +225,7 @@ class AiortcPeer:
         if self._is_closed or self._native is not None:
             raise EngineError("this peer is closed or already has a description; create another one")
         # No servers here: aiortc would wait for them before it answers; Paths asks them meanwhile.
-        native = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        native = _Native(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         native.on("connectionstatechange", self._on_state)
         native.on("datachannel", self._on_channel)
         self._native = native
