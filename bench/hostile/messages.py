@@ -102,7 +102,7 @@ ATTACKS = (
     Attack(
         "pings-json",
         "two viewers send 16,000 pings a second, in JSON",
-        "viewer_message_rate; told once, put out after 5 s",
+        "viewer_message_rate; told once, put out after 2 s",
         storm(watchers, lambda visitor, _: visitor.say(m.Ping()), codec=v0),
         may=words(OUT),
         must=words("RATE_LIMITED"),
@@ -111,7 +111,7 @@ ATTACKS = (
     Attack(
         "pings-protobuf",
         "two viewers send 16,000 pings a second, in protobuf",
-        "viewer_message_rate; told once, put out after 5 s",
+        "viewer_message_rate; told once, put out after 2 s",
         storm(watchers, lambda visitor, _: visitor.say(m.Ping())),
         may=words(OUT),
         must=words("RATE_LIMITED"),

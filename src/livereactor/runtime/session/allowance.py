@@ -31,6 +31,8 @@ IGNORED: Final = 3.0  # times its rate, on top of what was taken: the client doe
 TOGGLE_BURST: Final = 4.0  # seconds' worth of pauses and resumes at once: all tracks of a model as its client connects
 LEASE: Final = 32  # messages, and an eighth of what is left at most, that pass without a look at the clock
 KEPT: Final = 256  # allowances of Connections that were closed
+FLOOD: Final = 10.0  # times its rate, on top of what was taken, in each of FLOODED seconds: what is dropped costs too
+FLOODED: Final = 2  # a client that was told has a second to hear of it
 HEAD_BYTES: Final = 128  # of a message that is too large: its request's id is in them
 
 
@@ -108,6 +110,9 @@ class Allowance:
         self._bytes = TokenBucket(bounds.byte_rate, bounds.byte_rate * bounds.burst)
         self._window: float | None = None  # when the current one began; None while the client keeps to its rate
         self._over = self._over_bytes = 0  # dropped in it
+        self._second = float("-inf")  # when the current one began
+        self._flood = self._flood_bytes = 0  # dropped in it
+        self._flooded = 0  # seconds so far, one after the other
 
     def take(self, size: int, now: float) -> Verdict:
         """Decide about a message of `size` bytes."""
@@ -164,7 +169,23 @@ class Allowance:
                 return Verdict.IGNORED
         self._over += 1
         self._over_bytes += size
+        if self._floods(size, now):
+            return Verdict.IGNORED
         return Verdict.TOLD if quiet else Verdict.DROPPED
+
+    def _floods(self, size: int, now: float) -> bool:
+        """Count a message that is dropped; True where the client has flooded for as long as it may."""
+        if (passed := now - self._second) >= 1:
+            most = FLOOD * passed
+            over = self._flood > most * self._bounds.rate or self._flood_bytes > most * self._bounds.byte_rate
+            self._second, self._flood, self._flood_bytes = now, 0, 0
+            self._flooded = self._flooded + 1 if over else 0
+            if self._flooded == FLOODED:
+                self._flooded = 0
+                return True
+        self._flood += 1
+        self._flood_bytes += size
+        return False
 
 
 class Allowances:

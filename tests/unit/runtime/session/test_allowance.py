@@ -52,9 +52,25 @@ def test_steps_of_a_link_whose_results_were_sent_do_not_count() -> None:
 
 def test_who_goes_on_at_many_times_the_rate_is_ignored_after_five_seconds() -> None:
     allowance = Allowance(VIEWER)
-    verdicts = Counter(allowance.take(10, number / 1000) for number in range(5200))
+    verdicts = Counter(allowance.take(10, number / 120) for number in range(120 * 7))
     assert verdicts[Verdict.IGNORED] == 1
     assert verdicts[Verdict.TOLD] == 1
+
+
+@pytest.mark.parametrize("size", [10, 16 * 1024])
+def test_who_floods_for_two_seconds_is_ignored(size: int) -> None:
+    allowance = Allowance(VIEWER)
+    verdicts = [allowance.take(size, number / 1000) for number in range(2300)]
+    assert verdicts.count(Verdict.IGNORED) == 1
+    assert verdicts.count(Verdict.TOLD) == 1
+    assert 2000 <= verdicts.index(Verdict.IGNORED) - verdicts.index(Verdict.TOLD) <= 2002
+
+
+def test_who_sent_thousands_at_once_and_then_keeps_to_its_rate_is_not_ignored() -> None:
+    allowance = Allowance(VIEWER)
+    verdicts = Counter(allowance.take(10, 0.0) for _ in range(10_000))
+    verdicts += Counter(allowance.take(10, 1 + number / 19) for number in range(19 * 30))
+    assert verdicts[Verdict.IGNORED] == 0
 
 
 def test_who_is_a_little_too_fast_is_never_closed_and_told_once() -> None:
