@@ -42,6 +42,14 @@ class FolderBlobs(ObjectBlobs):
         store = LocalStore(root, automatic_cleanup=True)
         super().__init__(store, part_bytes=PIECE_BYTES, writing=self._translated, reading=self._missing_or_translated)
 
+    async def put(self, key: BlobKey, chunks: AsyncIterator[bytes] | bytes) -> int:
+        """Write once, into a file that only its owner may read; return the size in bytes."""
+        size = await super().put(key, chunks)
+        # obstore takes no mode, and a umask would be the whole process's. Until here, the root's mode hides the file.
+        with suppress(FileNotFoundError):  # it was removed at once
+            (self._root / key.path).chmod(0o600)
+        return size
+
     async def list(self, prefix: BlobKey) -> AsyncIterator[BlobEntry]:
         """Yield every blob below `prefix`."""
         with suppress(_InTheWayError):

@@ -1,5 +1,6 @@
 """What only a store on a disk can break: its memory while streaming, and a disk that is full."""
 
+import asyncio
 import os
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from livereactor.base.errors import ConflictError
 from livereactor.blobs.folder import FolderBlobs
-from livereactor.blobs.port import BlobKey, BlobMissingError, BlobsUnavailableError
+from livereactor.blobs.port import PIECE_BYTES, BlobKey, BlobMissingError, BlobsUnavailableError
 
 KEY = BlobKey.parse("sessions/s1/uploads/big.bin")
 MIB = 1024 * 1024
@@ -101,3 +102,21 @@ async def test_a_blob_and_a_folder_of_its_name_cannot_both_be(tmp_path: Path) ->
 async def _streamed(*pieces: bytes) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+@pytest.mark.parametrize("size", [5, 2 * PIECE_BYTES + 5])
+async def test_files_can_be_read_by_nobody_else_whatever_the_umask_and_the_mode_of_the_folder(
+    tmp_path: Path, size: int
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(size)
+
+    await asyncio.to_thread(tmp_path.chmod, 0o755)
+    usual = os.umask(0)
+    try:
+        await FolderBlobs(tmp_path).put(BlobKey("sessions/a/content"), chunks())
+    finally:
+        os.umask(usual)
+    written = await asyncio.to_thread((tmp_path / "sessions/a/content").stat)
+    assert written.st_mode & 0o777 == 0o600
