@@ -24,6 +24,8 @@ class Slot(Protocol):
     Attributes:
         key: of the blob that holds its bytes.
         landed: all bytes are there.
+        expires_us: when its address expires, microseconds of Unix time.
+        link: id of the share link that its client came by; "" = none.
     """
 
     @property
@@ -34,6 +36,10 @@ class Slot(Protocol):
     def size_bytes(self) -> int: ...
     @property
     def landed(self) -> bool: ...
+    @property
+    def expires_us(self) -> int: ...
+    @property
+    def link(self) -> str: ...
 
 
 S = TypeVar("S", bound=Slot)
@@ -59,11 +65,11 @@ class UploadService(ABC, Generic[S]):
 
     @abstractmethod
     async def _is_over(self, slot: S) -> bool:
-        """Return whether the slot's session has ended."""
+        """Return whether the slot's session has ended, or has given the slot up."""
 
     @abstractmethod
     async def _land(self, slot: S) -> bool:
-        """Record that all bytes are there; False, and nothing is recorded, where the slot's session has ended."""
+        """Record that all bytes are there; False, and nothing is recorded, where `_is_over`."""
 
     def _while_open(self, slot: S, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Return the chunks; a subclass may end them with `NotFoundError` as soon as the session ends."""
@@ -168,23 +174,64 @@ class UploadService(ABC, Generic[S]):
         await self._blobs.delete_prefix(folder_of(BlobKey.parse(slot.key)))
 
 
-def check_fits(upload: str, size: int, slots: Sequence[Slot], limits: Limits, *, is_taken: bool) -> None:
-    """Check that a session with these slots may reserve another.
+def make_room(asked: Slot, slots: Sequence[S], limits: Limits, *, now: float, is_taken: bool) -> Sequence[S]:
+    """Return the slots without their bytes that a session gives up, so that it can reserve another.
+
+    First go those whose address has expired, the oldest first. For a slot that no share link asks for, those of share
+    links go too, the newest first: visitors who reserve and write nothing must not take the owner's bytes.
 
     Args:
+        asked: the other slot.
+        slots: of the session.
+        now: Unix time in seconds.
         is_taken: a slot of this id exists already.
 
     Raises:
-        LimitError: too many files.
+        LimitError: too many files, or too much that its share link has reserved and not written.
         TooLargeError: the file, or all of the session's, would be too large.
         ConflictError: the id is taken.
     """
-    if len(slots) >= limits.upload_slots:
-        used = f"{len(slots)} of {limits.upload_slots} files"
-        raise LimitError(f"{used} of this session are reserved; use those")
-    _check_size(size, sum(each.size_bytes for each in slots), limits)
+    if asked.size_bytes > limits.upload_bytes:
+        most = _mib(limits.upload_bytes)
+        text = f"{_mib(asked.size_bytes)} exceeds {most} per file; send a smaller one"
+        raise TooLargeError(text, code=UPLOAD_TOO_LARGE)
+    unwritten = sorted((each for each in slots if not each.landed), key=lambda each: each.expires_us)
+    expired = [each for each in unwritten if each.expires_us <= now * 1e6]
+    pending = [each for each in unwritten if each.expires_us > now * 1e6 and each.link]
+    if asked.link:
+        _check_link(asked, [each for each in pending if each.link == asked.link], limits, now=now)
+    given_up: list[S] = []
+    count, used = len(slots), sum(each.size_bytes for each in slots)
+    for each in expired if asked.link else [*expired, *reversed(pending)]:
+        if count < limits.upload_slots and used + asked.size_bytes <= limits.upload_session_bytes:
+            break
+        given_up.append(each)
+        count, used = count - 1, used - each.size_bytes
+    if count >= limits.upload_slots:
+        raise LimitError(f"{count} of {limits.upload_slots} files of this session are reserved; use those")
+    if used + asked.size_bytes > limits.upload_session_bytes:
+        raise TooLargeError(
+            f"{_mib(used)} of {_mib(limits.upload_session_bytes)} are used and {_mib(asked.size_bytes)} more exceed "
+            "it; start a new session",
+            code=UPLOAD_TOO_LARGE,
+        )
     if is_taken:
-        raise ConflictError(f"upload {upload!r} already exists; omit upload_id to get a new one")
+        raise ConflictError(f"upload {asked.id!r} already exists; omit upload_id to get a new one")
+    return given_up
+
+
+def _check_link(asked: Slot, pending: Sequence[Slot], limits: Limits, *, now: float) -> None:
+    """Hold what a share link has reserved and not written to half of what the session may."""
+    if not pending:
+        return  # a single file may be larger than half
+    used, most = sum(each.size_bytes for each in pending), limits.upload_session_bytes // 2
+    if len(pending) < limits.upload_slots // 2 and used + asked.size_bytes <= most:
+        return
+    wait = max(1, round(min(each.expires_us for each in pending) / 1e6 - now))
+    raise LimitError(
+        f"{len(pending)} of {limits.upload_slots // 2} files and {_mib(used)} of {_mib(most)} that one share link may "
+        f"reserve are not written; write those, or try again in {wait} s"
+    )
 
 
 def no_upload(upload: str) -> NotFoundError:
@@ -193,24 +240,11 @@ def no_upload(upload: str) -> NotFoundError:
 
 
 def _over(slot: Slot) -> NotFoundError:
-    return NotFoundError(f"the session of upload {slot.id!r} has ended; start another")
+    return NotFoundError(f"the session of upload {slot.id!r} has ended, or gave its place to another; reserve again")
 
 
 def _written(upload: str) -> ConflictError:
     return ConflictError(f"upload {upload!r} already has its content; reserve another slot")
-
-
-def _check_size(size: int, used: int, limits: Limits) -> None:
-    if size > limits.upload_bytes:
-        raise TooLargeError(
-            f"{_mib(size)} exceeds {_mib(limits.upload_bytes)} per file; send a smaller one", code=UPLOAD_TOO_LARGE
-        )
-    if used + size > limits.upload_session_bytes:
-        raise TooLargeError(
-            f"{_mib(used)} of {_mib(limits.upload_session_bytes)} are used and {_mib(size)} more exceed it; "
-            "start a new session",
-            code=UPLOAD_TOO_LARGE,
-        )
 
 
 def _mib(size: int) -> str:

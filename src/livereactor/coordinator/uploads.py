@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +21,7 @@ from livereactor.base.sparse_log import SparseLog
 from livereactor.base.tasks import TaskSet
 from livereactor.blobs.port import BlobKey, Blobs
 from livereactor.blobs.signing import Signer
-from livereactor.blobs.uploads import UploadService, check_fits, no_upload
+from livereactor.blobs.uploads import UploadService, make_room, no_upload
 from livereactor.coordinator.auth.caller import Caller
 from livereactor.coordinator.decisions.effects import Effect, SessionClosed
 from livereactor.coordinator.service import Service
@@ -89,12 +89,35 @@ class Uploads(UploadService[UploadRecord]):
             size_bytes=asked.size,
             key=f"sessions/{record.id}/{secrets.token_hex(16)}/content",
             expires_us=self._unix_us() + int(self._limits.upload_url_lifetime * 1e6),
+            link=caller.link,
         )
-        await self._store.read(lambda tx: _must_fit(tx, slot, self._limits))
+        await self._store.read(lambda tx: self._room(tx, slot))
         # The worker first: a slot that it refuses is not recorded, and one that it alone knows costs nothing.
         await self._announce(slot)
-        await self._store.transact(lambda tx: _reserve(tx, slot, self._limits))
+        given_up = await self._store.transact(lambda tx: self._reserve(tx, slot))
+        if given_up:
+            self._tasks.start(self._erase_given_up(given_up), name="uploads")
         return slot.id, self._address(slot, slot.expires_us // 1_000_000)
+
+    def _reserve(self, tx: Tx, slot: UploadRecord) -> Sequence[UploadRecord]:
+        if _is_over(tx.session(slot.session, lock=True)):
+            raise NotFoundError(f"session {slot.session!r} is over; start another")
+        given_up = self._room(tx, slot)
+        for each in given_up:
+            tx.delete_upload(each.id)
+        tx.put_upload(slot)
+        return given_up
+
+    def _room(self, tx: Tx, slot: UploadRecord) -> Sequence[UploadRecord]:
+        is_taken = tx.upload(slot.id) is not None
+        return make_room(slot, tx.uploads(slot.session), self._limits, now=self._now(), is_taken=is_taken)
+
+    async def _erase_given_up(self, slots: Sequence[UploadRecord]) -> None:
+        for slot in slots:
+            try:
+                await self._erase_pieces(slot)
+            except UnavailableError as error:  # they go with their session's
+                log.warning("uploads not erased", session=slot.session, reason=error.message)
 
     async def start(self) -> None:
         """Erase in the background, every `ERASE_INTERVAL`, what could not be erased when its session ended."""
@@ -111,7 +134,7 @@ class Uploads(UploadService[UploadRecord]):
         return slot
 
     async def _is_over(self, slot: UploadRecord) -> bool:
-        return await self._store.read(lambda tx: _is_over(tx.session(slot.session)))
+        return await self._store.read(lambda tx: tx.upload(slot.id) is None or _is_over(tx.session(slot.session)))
 
     async def _land(self, slot: UploadRecord) -> bool:
         if not await self._store.transact(lambda tx: _land(tx, slot)):
@@ -144,7 +167,12 @@ class Uploads(UploadService[UploadRecord]):
 
     async def _announce(self, slot: UploadRecord) -> None:
         body = AnnouncedUpload(
-            name=slot.name, size=slot.size_bytes, mime_type=slot.mime_type, upload_id=slot.id, key=slot.key
+            name=slot.name,
+            size=slot.size_bytes,
+            mime_type=slot.mime_type,
+            upload_id=slot.id,
+            key=slot.key,
+            link=slot.link,
         )
         path = f"/sessions/{slot.session}/uploads"
         _must_succeed(await self._service.relay(_owner(slot), slot.session, "POST", path, body.model_dump_json()))
@@ -204,21 +232,9 @@ def _must_succeed(reply: link.Reply) -> None:
         raise WorkerRefusedError(reply)
 
 
-def _must_fit(tx: Tx, slot: UploadRecord, limits: Limits) -> None:
-    is_taken = tx.upload(slot.id) is not None
-    check_fits(slot.id, slot.size_bytes, tx.uploads(slot.session), limits, is_taken=is_taken)
-
-
-def _reserve(tx: Tx, slot: UploadRecord, limits: Limits) -> None:
-    if _is_over(tx.session(slot.session, lock=True)):
-        raise NotFoundError(f"session {slot.session!r} is over; start another")
-    _must_fit(tx, slot, limits)
-    tx.put_upload(slot)
-
-
 def _land(tx: Tx, slot: UploadRecord) -> bool:
-    """Record that all bytes are there; False where the session ended while they were written."""
-    if _is_over(tx.session(slot.session, lock=True)):
+    """Record that all bytes are there; False where the session ended, or gave the slot up, meanwhile."""
+    if _is_over(tx.session(slot.session, lock=True)) or tx.upload(slot.id) is None:
         return False
     tx.put_upload(replace(slot, landed=True))
     return True

@@ -332,10 +332,12 @@ class UploadRequest(Body):
 
 
 class AnnouncedUpload(UploadRequest):
-    """The same, as a coordinator tells a Worker: it takes the bytes in itself, and they will lie under `key`."""
+    """The same, as a coordinator tells a Worker: it takes the bytes in itself, and they will lie under `key`.
+    `link` is the share link that the client came by."""
 
     upload_id: str = Field(min_length=1, max_length=128, pattern=r"^[\w.\-]+$")  # pyright: ignore[reportIncompatibleVariableOverride]  (it must be there)
     key: str = Field(min_length=1, max_length=512)
+    link: str = Field("", max_length=256)
 
 
 class UploadSlot(Body):

@@ -207,6 +207,7 @@ class UploadRecord:
     key: str
     expires_us: int
     landed: bool = False
+    link: str = ""  # id of the share link that its client came by; "" = none
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,15 @@ from tests.contract.store.racing import WAIT, Racers
 
 
 async def test_uploads_are_kept_by_session_and_forgotten_with_it(store: Store) -> None:
-    first, second, other = r.upload("upl_1"), r.upload("upl_2", landed=True), r.upload("upl_3", "ses_2")
+    first, second, other = r.upload("upl_1"), r.upload("upl_2", landed=True, link="tok_1"), r.upload("upl_3", "ses_2")
     await store.transact(lambda tx: [tx.put_upload(each) for each in (first, second, other)])
     assert await store.read(lambda tx: (tx.upload("upl_1"), tx.upload("upl_9"))) == (first, None)
     assert [each.id for each in await store.read(lambda tx: tx.uploads("ses_1"))] == ["upl_1", "upl_2"]
     landed = replace(first, landed=True)
     await store.transact(lambda tx: tx.put_upload(landed))
     assert await store.read(lambda tx: tx.upload("upl_1")) == landed
+    await store.transact(lambda tx: tx.delete_upload("upl_2"))
+    assert [each.id for each in await store.read(lambda tx: tx.uploads("ses_1"))] == ["upl_1"]
     await store.transact(lambda tx: tx.delete_uploads("ses_1"))
     assert await store.read(lambda tx: (list(tx.uploads("ses_1")), tx.upload("upl_3"))) == ([], other)
 

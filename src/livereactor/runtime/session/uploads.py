@@ -21,7 +21,7 @@ from livereactor.base.tasks import set_within
 from livereactor.blobs import pieces
 from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
 from livereactor.blobs.signing import Signer
-from livereactor.blobs.uploads import UploadService, check_fits, no_upload
+from livereactor.blobs.uploads import UploadService, make_room, no_upload
 from livereactor.protocol.http import AnnouncedUpload, UploadRequest
 from livereactor.runtime.interfaces import ReceivedFile
 
@@ -50,11 +50,13 @@ class _Slot:
     size_bytes: int
     key: str
     is_ours: bool  # False = a coordinator takes its bytes in, and erases them
+    expires_us: int
+    link: str = ""  # only a coordinator has share links
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     expiry: asyncio.TimerHandle | None = None  # what is half written then is erased
     noticed: bool = False  # the model knows of it
-    over: bool = False  # its session has ended
+    over: bool = False  # its session has ended, or has given it up
 
     @property
     def landed(self) -> bool:
@@ -111,12 +113,13 @@ class Uploads(UploadService[_Slot]):
             UploadTypeError: files of this type are not taken.
         """
         upload = request.upload_id or new_upload_id()
-        session = self._check(request, upload)
+        session = self._must_be_open(request)
         key = f"{folder_of(session).path}/{secrets.token_hex(16)}/content"
-        slot = self._slots[upload] = _Slot(upload, request.name, request.mime_type, request.size, key, is_ours=True)
+        slot = self._slot_for(request, upload, key, is_ours=True)
+        self._take(slot)
         # A request that began in time may take as long again.
         slot.expiry = asyncio.get_running_loop().call_later(2 * self._limits.upload_url_lifetime, self._expire, slot)
-        return upload, self._address(slot, int(self._now() + self._limits.upload_url_lifetime))
+        return upload, self._address(slot, slot.expires_us // 1_000_000)
 
     def announce(self, announced: AnnouncedUpload) -> None:
         """Add a file whose bytes a coordinator takes in, and erases; announcing the same one again is no error.
@@ -129,9 +132,8 @@ class Uploads(UploadService[_Slot]):
         known = self._slots.get(announced.upload_id)
         if known is not None and known.key == key:
             return
-        self._check(announced, announced.upload_id)
-        slot = _Slot(announced.upload_id, announced.name, announced.mime_type, announced.size, key, is_ours=False)
-        self._slots[announced.upload_id] = slot
+        self._must_be_open(announced)
+        self._take(self._slot_for(announced, announced.upload_id, key, is_ours=False, link=announced.link))
 
     def landed(self, upload: str) -> None:
         """Note that the bytes of an announced file are in the store; raises `NotFoundError` for any other."""
@@ -158,7 +160,7 @@ class Uploads(UploadService[_Slot]):
     async def _while_open(self, slot: _Slot, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             if slot.over:
-                raise NotFoundError("the session ended while the file was being written; start another")
+                raise NotFoundError("the session ended, or gave the place to another file, meanwhile; reserve again")
             yield chunk
 
     async def file(self, upload: str) -> ReceivedFile:
@@ -216,14 +218,27 @@ class Uploads(UploadService[_Slot]):
             raise no_upload(upload)
         return slot
 
-    def _check(self, request: UploadRequest, upload: str) -> str:
-        """Return the session, which takes one more file like this."""
+    def _must_be_open(self, request: UploadRequest) -> str:
+        """Return the session, which takes files of this type."""
         if self._session is None:
             raise NotFoundError("no session is open; start one with POST /start_session")
         self._check_type(request.mime_type)
-        slots = list(self._slots.values())
-        check_fits(upload, request.size, slots, self._limits, is_taken=upload in self._slots)
         return self._session
+
+    def _slot_for(self, request: UploadRequest, upload: str, key: str, *, is_ours: bool, link: str = "") -> _Slot:
+        expires_us = int((self._now() + self._limits.upload_url_lifetime) * 1e6)
+        return _Slot(upload, request.name, request.mime_type, request.size, key, is_ours, expires_us, link)
+
+    def _take(self, slot: _Slot) -> None:
+        slots, is_taken = list(self._slots.values()), slot.id in self._slots
+        for given_up in make_room(slot, slots, self._limits, now=self._now(), is_taken=is_taken):
+            given_up.over = True
+            del self._slots[given_up.id]
+            if given_up.expiry is not None:
+                given_up.expiry.cancel()
+            if given_up.is_ours:
+                self._expire(given_up)
+        self._slots[slot.id] = slot
 
     def _check_type(self, mime_type: str) -> None:
         plain = mime_type.split(";", 1)[0].strip().lower()

@@ -348,6 +348,9 @@ class _Ledger(_Tables):
         found = (each for each in unwritten if after_us < each.expires_us < before_us)
         return sorted(found, key=lambda each: (each.expires_us, each.id))[:limit]
 
+    def delete_upload(self, upload: str) -> None:
+        self._uploads.put(upload, None)
+
     def delete_uploads(self, session: str) -> None:
         for each in self._uploads.by("session", session):
             self._uploads.put(each.id, None)

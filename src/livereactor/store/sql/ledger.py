@@ -24,6 +24,7 @@ _R: Final = schema.REMEMBERED.c
 _UPLOAD: Final = Rows(UploadRecord, schema.UPLOADS)
 _UPLOADS: Final = KeyedTable(_UPLOAD, "id")
 _OF_SESSION: Final = select(*_UPLOAD.columns).where(_U.session == param("of")).order_by(_U.id)
+_DELETE_UPLOAD: Final = delete(schema.UPLOADS).where(_U.id == param("of"))
 _DELETE_UPLOADS: Final = delete(schema.UPLOADS).where(_U.session == param("of"))
 
 _UNWRITTEN: Final = (
@@ -107,6 +108,10 @@ class LedgerStatements(Statements):
     def put_upload(self, upload: UploadRecord) -> None:
         """Insert or replace the upload."""
         _UPLOADS.put(self, upload)
+
+    def delete_upload(self, upload: str) -> None:
+        """Delete the upload."""
+        self.executor.changed(_DELETE_UPLOAD, {"of": upload})
 
     def delete_uploads(self, session: str) -> None:
         """Delete the uploads of a session."""

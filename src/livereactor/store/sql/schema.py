@@ -168,6 +168,7 @@ UPLOADS: Final = Table(
     Column("key", Text, nullable=False),
     Column("expires_us", BigInteger, nullable=False),
     Column("landed", Boolean, nullable=False),
+    Column("link", Text, nullable=False, server_default=""),
     Index("ix_uploads_session", "session"),
     Index("ix_uploads_expires", "expires_us"),
 )

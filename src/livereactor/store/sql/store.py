@@ -18,7 +18,7 @@ from livereactor.store.port import Notices, Store
 from livereactor.store.sql import sqlite
 from livereactor.store.sql.errors import unusable
 
-HEAD: Final = "0003"  # newest revision in migrations/versions
+HEAD: Final = "0004"  # newest revision in migrations/versions
 _FOLDER: Final = Path(__file__).with_name("migrations")
 _LOCK: Final = 0x11FE_5704  # any number: the advisory lock held while a Postgres database is migrated
 
