@@ -19,7 +19,7 @@ from .command import LIVEREACTOR, PATIENCE, ended, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
-SECRET = "tests-only-0123456789"
+SECRET = "tests-only-worker-0123456789-0123456789"
 
 
 def blocks(kind: str, port: int) -> list[str]:
