@@ -51,12 +51,13 @@ class Stage:
 
     async def measure(self, attack: Attack, seconds: float) -> Measured:
         """Attack for so long, and as long be quiet before it."""
-        pid, target = self.server.pid, self._target()
+        pid = self.server.pid
         first = held(pid)
-        async with attacker(attack, target) as strike:
+        async with attacker(attack, self._target()) as strike:
             await strike(WARM_UP * seconds)
         await settled(pid, lambda now: now.descriptors <= first.descriptors and now.udp <= first.udp, SETTLES)
-        async with attacker(attack, target) as strike:
+        # By somebody else than in the warm-up, whose allowance is spent, and who has been told so.
+        async with attacker(attack, self._target()) as strike:
             quiet, before = await asyncio.gather(self.owner.feels(seconds), watched(pid, seconds))
             felt, peak, struck = await asyncio.gather(self.owner.feels(seconds), peaked(pid, seconds), strike(seconds))
         after = await settled(pid, lambda now: is_back(before, now), SETTLES)
