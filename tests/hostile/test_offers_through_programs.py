@@ -28,7 +28,7 @@ SOUNDS: Final = [section("audio", mid) for mid in OUTSIDE]
 MANY: Final = good(*[section("audio", f"y{number}") for number in range(100)])
 HIDDEN: Final = "a=x:1" + "\x0bm=audio 9 UDP/TLS/RTP/SAVPF 96\x0ba=mid:9" * 700
 ROUNDS: Final = 30
-CONNECTIONS: Final = 6
+CONNECTIONS: Final = 12
 SOCKETS: Final = 4 * CONNECTIONS  # session_sockets
 AT_ONCE: Final = 8
 HOST: Final = re.compile(r"^a=candidate:\S+ 1 udp \d+ (\S+ \d+) typ host", re.MULTILINE | re.IGNORECASE)

@@ -4,7 +4,7 @@
     ├── AuthError, ForbiddenError, NotFoundError, ConflictError, RateLimitedError, BadRequestError ...   from HTTP
     ├── ConnectionFailedError, ReconnectionFailedError, GpuConnectionError, SessionTerminalError ...     the connection
     ├── InvalidStateError ── NotReadyError                                            the call came at the wrong time
-    ├── CommandRejected ── UnresolvedUploadError, CommandFailedError                  the model or its schema said no
+    ├── CommandRejected ── UnresolvedUploadError, CommandFailedError, ModeratedError  the model or its schema said no
     ├── UploadError ── UploadTooLargeError, UploadTypeRefusedError, UploadExpiredError
     ├── RecordingError ── RecorderDisabledError, ClipGoneError ...
     └── StepError
@@ -106,6 +106,10 @@ class ForbiddenError(ReactorError, base.ForbiddenError, component="api"):
     """The token is valid but lacks a scope; the message names it."""
 
 
+class OriginRefusedError(ForbiddenError, code="ORIGIN_REFUSED"):
+    """The token is bound to web origins, and the request comes from another page or from none."""
+
+
 class NotFoundError(ReactorError, base.NotFoundError, component="api"):
     """The model, Session or Connection does not exist for this account."""
 
@@ -204,6 +208,14 @@ class UnresolvedUploadError(CommandRejected, base.UnresolvedUploadError, code="u
 
 class CommandFailedError(CommandRejected, code="internal_error"):
     """The Command failed inside the model."""
+
+
+class ModeratedError(CommandRejected, code="MODERATED"):
+    """The operator's moderation refused the content. The model has not seen it."""
+
+
+class ModerationUnavailableError(CommandRejected, code="MODERATION_UNAVAILABLE", recoverable=True):
+    """The operator's moderation gave no verdict, and the operator wants content to be refused then."""
 
 
 class MessageSendFailedError(ReactorError, code="MESSAGE_SEND_FAILED", component="gpu", recoverable=True):
