@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,33 +15,19 @@ from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits
 from livereactor.engine.port import Engine
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
-from tests.hostile.watching import Stage, engine_of, on_stage
-from tests.tools.processes import REPOSITORY, Program, livereactor_run
-from tests.tools.serving import livereactor_serve
+from tests.hostile.watching import PROGRAMS, Stage, conformance_program, engine_of, on_stage
+from tests.tools.processes import Program
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-CONFORMANCE = REPOSITORY / "examples/conformance.py"
 FLOOD = 3000  # messages: fifteen times what a viewer may send at once
 LARGE = 200_000  # bytes: fits a plain message of SCTP
 HUGE = 4_000_000  # bytes: aiortc puts no more than some megabytes a second through SCTP
 
 
-@pytest.fixture(scope="module", params=["run-libwebrtc", "run-aiortc", "serve-libwebrtc", "serve-aiortc"])
+@pytest.fixture(scope="module", params=PROGRAMS)
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    name, engine = request.param.split("-")
-    log_path: Path = tmp_path_factory.mktemp(name) / "log"
-    environment = {
-        "CONFORMANCE_WIDTH": "320",
-        "CONFORMANCE_HEIGHT": "180",
-        "LIVEREACTOR_RUNTIME__ENGINE": engine,
-        "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": "16",
-    }
-    begun = (
-        livereactor_run(CONFORMANCE, log_path=log_path, environment=environment)
-        if name == "run"
-        else livereactor_serve([CONFORMANCE], log_path=log_path, environment=environment)
-    )
-    with begun as found:
+    log_path = tmp_path_factory.mktemp("program") / "log"
+    with conformance_program(request.param, log_path, {"MAX_CONNECTIONS": "16"}) as found:
         yield found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -16,12 +15,11 @@ import pytest_asyncio
 from livereactor.protocol import v1
 from livereactor.protocol.sdp import parse_description
 from tests.hostile.offers import good, offer, section
-from tests.hostile.watching import MAPPING, PATIENCE, Stage, engine_of, on_stage
-from tests.tools.processes import REPOSITORY, Program, free_media_ports, livereactor_run
-from tests.tools.serving import Coordinator, livereactor_serve
+from tests.hostile.watching import MAPPING, PATIENCE, PROGRAMS, Stage, conformance_program, engine_of, on_stage
+from tests.tools.processes import Program, free_media_ports
+from tests.tools.serving import Coordinator
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-CONFORMANCE: Final = REPOSITORY / "examples/conformance.py"
 PORTS: Final = 60  # of UDP, for all media: 202 sockets of one offer took them all
 OUTSIDE: Final = [f"x{number}" for number in range(14)]
 SOUNDS: Final = [section("audio", mid) for mid in OUTSIDE]
@@ -42,24 +40,12 @@ UNANSWERABLE: Final = {
 }
 
 
-@pytest.fixture(scope="module", params=["run-libwebrtc", "run-aiortc", "serve-libwebrtc", "serve-aiortc"])
+@pytest.fixture(scope="module", params=PROGRAMS)
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    name, engine = request.param.split("-")
-    log_path: Path = tmp_path_factory.mktemp(name) / "log"
     ports = free_media_ports(PORTS)
-    environment = {
-        "CONFORMANCE_WIDTH": "320",
-        "CONFORMANCE_HEIGHT": "180",
-        "LIVEREACTOR_RUNTIME__ENGINE": engine,
-        "LIVEREACTOR_RUNTIME__PORT_RANGE": f"{ports[0]}:{ports[-1]}",
-        "LIVEREACTOR_RUNTIME__MAX_CONNECTIONS": str(CONNECTIONS),
-    }
-    begun = (
-        livereactor_run(CONFORMANCE, log_path=log_path, environment=environment)
-        if name == "run"
-        else livereactor_serve([CONFORMANCE], log_path=log_path, environment=environment)
-    )
-    with begun as found:
+    settings = {"PORT_RANGE": f"{ports[0]}:{ports[-1]}", "MAX_CONNECTIONS": str(CONNECTIONS)}
+    log_path = tmp_path_factory.mktemp("program") / "log"
+    with conformance_program(request.param, log_path, settings) as found:
         yield found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -16,12 +17,35 @@ from livereactor.engine.default import make_engine
 from livereactor.engine.port import Engine, MessageReceived, PeerConfig, PeerState, Section, Use
 from livereactor.protocol import messages as m
 from tests.tools.client_side import ClientSide
-from tests.tools.processes import Program
-from tests.tools.serving import Coordinator
+from tests.tools.processes import REPOSITORY, Program, livereactor_run
+from tests.tools.serving import Coordinator, livereactor_serve
 
 PATIENCE = 60.0  # seconds for what takes a few: two processors may be shared by many tests
 MAPPING: Final = [{"mid": "0", "name": "main_video", "kind": "video", "direction": "recvonly"}]
 LOST: Final = ("worker lost", "Traceback", "session failed")  # what no log may say
+
+
+PROGRAMS: Final = ("run-libwebrtc", "run-aiortc", "serve-libwebrtc", "serve-aiortc")
+
+
+@contextmanager
+def conformance_program(name: str, log_path: Path, settings: Mapping[str, str]) -> Iterator[Program]:
+    """Run one of `PROGRAMS` with the small model of the conformance tests and settings of `[runtime]`."""
+    command, engine = name.split("-")
+    model = REPOSITORY / "examples/conformance.py"
+    environment = {
+        "CONFORMANCE_WIDTH": "320",
+        "CONFORMANCE_HEIGHT": "180",
+        "LIVEREACTOR_RUNTIME__ENGINE": engine,
+        **{f"LIVEREACTOR_RUNTIME__{setting}": value for setting, value in settings.items()},
+    }
+    begun = (
+        livereactor_run(model, log_path=log_path, environment=environment)
+        if command == "run"
+        else livereactor_serve([model], log_path=log_path, environment=environment)
+    )
+    with begun as program:
+        yield program
 
 
 @asynccontextmanager

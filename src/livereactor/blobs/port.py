@@ -105,6 +105,15 @@ class Blobs(Protocol):
         ...
 
 
+async def is_there(blobs: Blobs, key: BlobKey) -> bool:
+    """Return whether the blob exists."""
+    try:
+        await blobs.size(key)
+    except BlobMissingError:
+        return False
+    return True
+
+
 def pieces(total: int, start: int, length: int | None) -> Iterator[tuple[int, int]]:
     """Yield offset and size of each piece of `length` bytes from `start` (None = to the end) of `total` bytes.
 

@@ -29,7 +29,7 @@ from livereactor.blobs.clips import (
     part_key,
     recording_key,
 )
-from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
+from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs, is_there
 from livereactor.blobs.signing import Grant, SignatureRefusedError, Signer, UploadExpiredError
 from livereactor.protocol.http import Body
 from livereactor.protocol.playlists import Part, write_playlist
@@ -92,7 +92,7 @@ class ClipShelf:
             return None
         if made.failed is not None:
             raise ClipGoneError(f"the clip could not be made ({made.failed})")
-        if made.init is None or not made.parts or not await self._is_there(BlobKey.parse(made.init)):
+        if made.init is None or not made.parts or not await is_there(self._blobs, BlobKey.parse(made.init)):
             raise ClipGoneError("that part of the recording has been removed")
         # Off the loop: of a session of ten hours these are 36,000 signatures, seconds of work.
         return await asyncio.to_thread(self._written, made.init, made.parts, asked)
@@ -118,7 +118,7 @@ class ClipShelf:
 
     async def missing(self, name: str, file: str) -> NotFoundError:
         """Return the error for a part that is missing."""
-        if await self._is_there(asked_key(name)) or await self._is_there(recording_key(name)):
+        if await is_there(self._blobs, asked_key(name)) or await is_there(self._blobs, recording_key(name)):
             return NotFoundError(f"the clip has no part {file!r}; fetch those that its playlist names")
         return ClipGoneError()
 
@@ -185,10 +185,3 @@ class ClipShelf:
             return None
         except ValidationError as error:
             raise ClipGoneError(f"the stored clip cannot be read ({error.error_count()} errors)") from error
-
-    async def _is_there(self, key: BlobKey) -> bool:
-        try:
-            await self._blobs.size(key)
-        except BlobMissingError:
-            return False
-        return True

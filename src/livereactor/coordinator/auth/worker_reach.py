@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from livereactor.base.errors import ForbiddenError, NotFoundError, TooLargeError
 from livereactor.base.limits import MIB
 from livereactor.blobs.clips import Made, asked_key, recording_key
-from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs
+from livereactor.blobs.port import BlobKey, BlobMissingError, Blobs, is_there
 from livereactor.coordinator.auth.worker_credentials import WorkerIdentity
 from livereactor.store.port import Store
 from livereactor.store.records import RUNNING, SessionRecord
@@ -73,7 +73,7 @@ class WorkerReach:
                 is_ours = await self._is_of_ours(asked_key(name))
             case "recordings":
                 # Its journal begins before its first picture, and so before the document that says whose it is.
-                is_begun = await self._is_there(recording_key(name))
+                is_begun = await is_there(self._blobs, recording_key(name))
                 is_ours = await self._is_of_ours(recording_key(name)) if is_begun else file.startswith("journal-")
             case _:
                 pass
@@ -113,13 +113,6 @@ class WorkerReach:
         except BlobMissingError:
             return False
         return await self._recorded(str(about.get("session"))) is not None
-
-    async def _is_there(self, key: BlobKey) -> bool:
-        try:
-            await self._blobs.size(key)
-        except BlobMissingError:
-            return False
-        return True
 
     async def _held(self, session: str) -> SessionRecord | None:
         record = await self._own(session)
