@@ -102,7 +102,7 @@ ATTACKS = (
     Attack(
         "pings-json",
         "two viewers send 16,000 pings a second, in JSON",
-        "viewer_message_rate; told once, put out after 2 s",
+        "viewer_message_rate; told once, put out after 200 more",
         storm(watchers, lambda visitor, _: visitor.say(m.Ping()), codec=v0),
         may=words(OUT),
         must=words("RATE_LIMITED"),
@@ -111,7 +111,7 @@ ATTACKS = (
     Attack(
         "pings-protobuf",
         "two viewers send 16,000 pings a second, in protobuf",
-        "viewer_message_rate; told once, put out after 2 s",
+        "viewer_message_rate; told once, put out after 200 more",
         storm(watchers, lambda visitor, _: visitor.say(m.Ping())),
         may=words(OUT),
         must=words("RATE_LIMITED"),
@@ -129,7 +129,7 @@ ATTACKS = (
     Attack(
         "commands-json",
         "two links that may steer send 2,000 commands a second, in JSON",
-        "message_rate; told once, put out after 5 s",
+        "message_rate, read at a pace; told once, put out after 5 s",
         storm(steerers, _echo, rate=1000, codec=v0),
         may=words(OUT),
         must=words("RATE_LIMITED"),
@@ -138,7 +138,7 @@ ATTACKS = (
     Attack(
         "commands-protobuf",
         "two links that may steer send 2,000 commands a second, in protobuf",
-        "message_rate; told once, put out after 5 s",
+        "message_rate, read at a pace; told once, put out after 5 s",
         storm(steerers, _echo, rate=1000),
         may=words(OUT),
         must=words("RATE_LIMITED"),

@@ -11,6 +11,7 @@ from livereactor.base.limits import Limits
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.protocol.codecs import Codec
+from livereactor.runtime.session.allowance import LINK_AT_ONCE
 from tests.integration.coordinator.test_whose_connection import on_stage
 from tests.integration.models import Plain
 from tests.integration.rig import Caller, next_session_works, serving
@@ -60,16 +61,16 @@ async def test_a_frame_of_megabytes_is_dropped_unread(codec: Codec, monkeypatch:
 
 @pytest.mark.parametrize("codec", [v0, v1])
 async def test_a_flood_is_told_once_and_dropped_unread(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(Plain, limits=Limits(viewer_message_rate=0.5, exit_timeout=4.0)) as served:
+    async with serving(Plain, limits=Limits(viewer_message_rate=5.0, exit_timeout=4.0)) as served:
         sid = await served.start_session()
         owner = await served.client(sid)
         viewer = await served.client(sid, codec, role="viewer", channels=("data", "control"))  # type: ignore[arg-type]
         sizes = counting(monkeypatch)
-        for _ in range(500):
+        for _ in range(70):  # 25 may come at once, and it is put out when 50 more are dropped
             viewer.say(m.Ping())
         assert code_of(await told(viewer)) == "RATE_LIMITED"
         await owner.synced()
-        assert len(sizes) <= 5
+        assert len(sizes) <= 35
         assert viewer.side.state.value == "connected"
 
 
@@ -127,7 +128,8 @@ async def test_a_new_offer_on_its_connection_brings_no_fresh_allowance(monkeypat
                 viewer.say(m.Ping())
             await viewer.side.channels["control"].drain(10)
             viewer = await served.client(sid, role="viewer", number=viewer.number, method="PUT")
-        assert 100 <= len(sizes) <= 100 + 20 * (time.monotonic() - began)  # one burst, and the rate
+        # One burst, and the rate; of what arrives at once, some may be dropped unread with its transport.
+        assert LINK_AT_ONCE <= len(sizes) <= 100 + 20 * (time.monotonic() - began)
 
 
 async def test_a_link_that_comes_back_on_another_connection_brings_no_fresh_allowance(

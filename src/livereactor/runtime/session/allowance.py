@@ -31,8 +31,17 @@ IGNORED: Final = 3.0  # times its rate, on top of what was taken: the client doe
 TOGGLE_BURST: Final = 4.0  # seconds' worth of pauses and resumes at once: all tracks of a model as its client connects
 LEASE: Final = 32  # messages, and an eighth of what is left at most, that pass without a look at the clock
 KEPT: Final = 256  # allowances of Connections that were closed
-FLOOD: Final = 10.0  # times its rate, on top of what was taken, in each of FLOODED seconds: what is dropped costs too
-FLOODED: Final = 2  # a client that was told has a second to hear of it
+# A flood is so many times the rate, dropped within a second: a message costs the network's thread some 70 us before it
+# can be dropped, and the messages of other clients wait meanwhile. Owners keep their own waiting: they have a second
+# to hear that they were told.
+FLOOD: Final = 10.0
+FLOOD_SECONDS: Final = 2
+LINK_FLOOD: Final = 5.0  # of links that may steer, whose rate is an owner's
+LINK_FLOOD_SECONDS: Final = 1
+# Of a link's messages so many are read at once, then so many times `message_rate`: each may cost the loop 0.2 ms, and
+# 400 that arrive together kept the owner's commands waiting for 80 ms.
+LINK_AT_ONCE: Final = 32
+LINK_PACE: Final = 2.0
 HEAD_BYTES: Final = 128  # of a message that is too large: its request's id is in them
 
 
@@ -55,6 +64,9 @@ class Bounds:
         names: of the two rates in `Limits`.
         burst: seconds' worth at once.
         pause_rate: pauses and resumes a second.
+        flood: times its rate; what more is dropped within a second is a flood.
+        flood_seconds: of a flood, one after the other, in whose last the Connection is closed.
+        pace: messages a second that are read after LINK_AT_ONCE; 0 = as they arrive.
         repays: an answered request counts no longer: for an owner's scripts, and for steps.
         counts_bytes: False in a stepped session, whose frames are paced by the results of its steps.
     """
@@ -65,6 +77,9 @@ class Bounds:
     names: tuple[str, str]
     burst: float
     pause_rate: float
+    flood: float = FLOOD
+    flood_seconds: int = FLOOD_SECONDS
+    pace: float = 0.0
     repays: bool = False
     counts_bytes: bool = True
 
@@ -80,6 +95,9 @@ def bounds_of(limits: Limits, role: Role, *, stepped: bool, link: str = "") -> B
             names,
             VIEWER_BURST,
             limits.pause_rate,
+            FLOOD,
+            LINK_FLOOD_SECONDS,
+            LINK_PACE * limits.message_rate,
         )
     largest = limits.chunked_message_bytes if stepped else limits.message_bytes
     names = ("message_rate", "message_rate_bytes")
@@ -90,6 +108,9 @@ def bounds_of(limits: Limits, role: Role, *, stepped: bool, link: str = "") -> B
         names,
         LINK_BURST if link else OWNER_BURST,
         limits.pause_rate,
+        LINK_FLOOD if link else FLOOD,
+        LINK_FLOOD_SECONDS if link else FLOOD_SECONDS,
+        LINK_PACE * limits.message_rate if link else 0.0,
         repays=stepped or not link,
         counts_bytes=not stepped,
     )
@@ -176,16 +197,18 @@ class Allowance:
     def _floods(self, size: int, now: float) -> bool:
         """Count a message that is dropped; True where the client has flooded for as long as it may."""
         if (passed := now - self._second) >= 1:
-            most = FLOOD * passed
-            over = self._flood > most * self._bounds.rate or self._flood_bytes > most * self._bounds.byte_rate
+            self._flooded = self._flooded + 1 if self._is_flood(passed) else 0
             self._second, self._flood, self._flood_bytes = now, 0, 0
-            self._flooded = self._flooded + 1 if over else 0
-            if self._flooded == FLOODED:
-                self._flooded = 0
-                return True
         self._flood += 1
         self._flood_bytes += size
-        return False
+        if self._flooded + 1 < self._bounds.flood_seconds or not self._is_flood(1.0):
+            return False
+        self._flooded = self._flood = self._flood_bytes = 0
+        return True
+
+    def _is_flood(self, seconds: float) -> bool:
+        most = self._bounds.flood * seconds
+        return self._flood > most * self._bounds.rate or self._flood_bytes > most * self._bounds.byte_rate
 
 
 class Allowances:

@@ -15,13 +15,14 @@ from typing import Final, Protocol
 from livereactor.base.errors import ForbiddenError, LimitError, LivereactorError, PeerError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
+from livereactor.base.token_bucket import TokenBucket
 from livereactor.engine.channel_inbound import WAITING_MESSAGES
 from livereactor.engine.port import Channel, ChannelClosed, ChannelEvent, ChannelOpened, MessageReceived, PeerConfig
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.protocol.codecs import CODECS, Codec, format_of
 from livereactor.runtime.interfaces import Role
-from livereactor.runtime.session.allowance import HEAD_BYTES, TOGGLE_BURST, Allowance, InboundGate
+from livereactor.runtime.session.allowance import HEAD_BYTES, LINK_AT_ONCE, TOGGLE_BURST, Allowance, InboundGate
 from livereactor.runtime.session.events import ControlOpened, MembershipEvent, RefusePublish, TransportLost
 from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.membership import Membership
@@ -80,7 +81,8 @@ class DataChannels:
     ) -> None:
         self.connection, self.is_ours, self.may_record, self.log = connection, is_ours, may_record, log
         self._host, self._limits, self._leaves = host, limits, leaves
-        self._bounds = allowance.bounds
+        self._bounds = bounds = allowance.bounds
+        self._pace = TokenBucket(bounds.pace, LINK_AT_ONCE) if bounds.pace else None
         self._chunks = role == "owner"
         self._gate = InboundGate(allowance, host.post, refused=self._refused, ignored=self._ignored)
         self._asked: deque[int] = deque()  # bytes of each request that has no outcome yet
@@ -92,7 +94,7 @@ class DataChannels:
         self._data_open = False
         self.is_joined = False  # the model knows this client: its messages may be acted on
         self._early: deque[tuple[m.ChannelLabel, bytes]] = deque()  # received before that
-        self._unread: deque[tuple[m.ChannelLabel, bytes]] = deque()  # received since a large one that is being read
+        self._unread: deque[tuple[m.ChannelLabel, bytes]] = deque()  # received since one that is read later
         self._unread_bytes = 0
         self._reading: asyncio.Task[None] | None = None
         self._held: deque[m.ServerMessage] = deque()  # sent before the format was known and `data` open
@@ -166,20 +168,27 @@ class DataChannels:
         return sum(len(data) for _, data in self._early)
 
     def _take(self, label: m.ChannelLabel, data: bytes) -> None:
-        """Read a message on the loop, or aside where it is large; those behind it wait, so their order stays."""
-        if self._reading is None and len(data) <= READ_ON_LOOP:
+        """Read a message at once; aside where it is large, later where many came at once. Those behind it wait, so
+        their order stays."""
+        if self._reading is None and len(data) <= READ_ON_LOOP and self._is_its_turn():
             self._read(label, data)
         elif self._unread_bytes < HELD_BYTES and len(self._unread) < WAITING_MESSAGES:
             self._unread.append((label, data))
             self._unread_bytes += len(data)
             if self._reading is None:
-                self._reading = asyncio.create_task(self._read_aside(), name=f"messages of {self.connection}")
+                self._reading = asyncio.create_task(self._read_unread(), name=f"messages of {self.connection}")
         else:
             self._host.dispatch(TransportLost(self.connection, "messages arrive faster than they are read"))
 
-    async def _read_aside(self) -> None:
+    def _is_its_turn(self) -> bool:
+        return self._pace is None or self._pace.take(1, time.monotonic())
+
+    async def _read_unread(self) -> None:
         try:
             while self._unread and not self._closed:
+                if self._pace is not None and not self._pace.take(1, time.monotonic()):
+                    await asyncio.sleep(self._pace.wait(1))
+                    continue
                 label, data = self._unread.popleft()
                 self._unread_bytes -= len(data)
                 try:
