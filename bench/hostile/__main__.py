@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the JSON")
     given = parser.parse_args()
     if given.what == TABLE:
-        write_page(ATTACKS.values())
+        write_page(list(ATTACKS.values()))
         return 0
     wanted = [ATTACKS[name] for name in given.attack or ATTACKS if given.command in ATTACKS[name].programs]
     if not wanted:

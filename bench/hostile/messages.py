@@ -164,9 +164,7 @@ ATTACKS = (
         "garbage",
         "two viewers send 2,000 frames of random bytes a second",
         "viewer_message_rate",
-        storm(
-            watchers, lambda visitor, count: visitor.send("control", NOISE[: 1 + count % 4096], text=False), rate=1000
-        ),
+        storm(watchers, _noise, rate=1000),
         may=words(OUT),
         must=words("RATE_LIMITED"),
         programs=BOTH,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,21 +75,21 @@ def _wrong(row: Mapping[str, Any]) -> list[str]:
     return [*row["broken"], *row["slower"]]
 
 
-def write_page(attacks: Iterable[Attack], folder: Path = FOLDER, page: Path = PAGE) -> None:
-    """Write the page of everything in the folder of results."""
-    parts = [HEADER]
-    if (note := folder / "note.md").exists():  # by hand: what the rows do not say
-        parts += [note.read_text()]
-    parts += _what(attacks)
+def write_page(attacks: Sequence[Attack], folder: Path = FOLDER, page: Path = PAGE) -> None:
+    """Write the page of the latest row of each attack.
+
+    Raises:
+        FileNotFoundError: an attack was never measured.
+    """
+    parts = [HEADER, *_what(attacks)]
     for program, title in (("serve", "`livereactor serve`"), ("run", "`livereactor run`")):
-        files = {attack.name: folder / f"{program}-{attack.name}.json" for attack in attacks}
-        rows = [json.loads(path.read_text()) for path in files.values() if path.exists()]
-        if rows:
-            parts += [f"## {title}\n", _where(rows), HEAD, *map(line, rows), ""]
+        names = [attack.name for attack in attacks if program in attack.programs]
+        rows = [json.loads((folder / f"{program}-{name}.json").read_text()) for name in names]
+        parts += [f"## {title}\n", _where(rows), HEAD, *map(line, rows), ""]
     page.write_text("\n".join(parts))
 
 
-def _what(attacks: Iterable[Attack]) -> list[str]:
+def _what(attacks: Sequence[Attack]) -> list[str]:
     lines = [f"| `{each.name}` | {each.does} | {each.bound} |" for each in attacks]
     return ["## The attacks\n", "| attack | the attacker | what stands against it |\n|---|---|---|", *lines, ""]
 

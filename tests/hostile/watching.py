@@ -114,17 +114,12 @@ class Stage:
         self.program, self._http, self.owner = program, http, owner
         self._sides: list[ClientSide] = []
 
-    async def watcher(self, engine: Engine, codec: ModuleType, *, chunking: bool = True) -> Watcher:
-        """One more visitor with a link to watch."""
+    async def watcher(self, engine: Engine, codec: ModuleType, *, chunking: bool = True, owns: bool = False) -> Watcher:
+        """One more visitor with a link to watch, or with the owner's own key; asserts that there is a place for it."""
         side = await ClientSide.make(engine, PeerConfig(chunking=chunking))
         self._sides.append(side)
-        headers = {"Livereactor-Role": "viewer"}
-        if isinstance(self.program, Coordinator):
-            path = f"/sessions/{self.owner.session_id}/share"
-            shared = self.program.call("POST", path, {})[1]
-            headers = {"Authorization": f"Bearer {shared['jwt']}"}
-        base = f"/sessions/{self.owner.session_id}/transport/webrtc/connections"
-        made = await self._http.post(base, json={}, headers=headers)
+        headers = self._headers(owns=owns)
+        made = await self._http.post(base := self._connections, json={}, headers=headers)
         assert made.status_code == 201, made.text
         at = f"{base}/{made.json()['connection_id']}/sdp_params"
         offer = await side.offer([Section("video", Use.RECEIVE, "main_video")], ("data", "control"))
@@ -137,6 +132,22 @@ class Stage:
         watcher = Watcher(side, codec)
         watcher.say(m.Ping())  # so the wire format is known
         return watcher
+
+    async def refused(self) -> httpx2.Response:
+        """The answer to one more visitor with a link to watch, for whom there is no place."""
+        return await self._http.post(self._connections, json={}, headers=self._headers(owns=False))
+
+    @property
+    def _connections(self) -> str:
+        return f"/sessions/{self.owner.session_id}/transport/webrtc/connections"
+
+    def _headers(self, *, owns: bool) -> dict[str, str]:
+        if not isinstance(self.program, Coordinator):
+            return {} if owns else {"Livereactor-Role": "viewer"}
+        shared = {"jwt": self.program.key}
+        if not owns:
+            shared = self.program.call("POST", f"/sessions/{self.owner.session_id}/share", {})[1]
+        return {"Authorization": f"Bearer {shared['jwt']}"}
 
     async def owner_is_served(self, commands: int = 200) -> None:
         """Each command of the owner is answered, in its session, and pictures come."""

@@ -125,12 +125,17 @@ def livereactor_serve(
     data_dir: Path | None = None,
     port: int | None = None,
     host: str = "127.0.0.1",
+    under: Sequence[str] = (),
 ) -> Iterator[Coordinator]:
-    """`livereactor serve TARGETS` on a free port of `host`, with a key of the account `tests` without quotas."""
+    """`livereactor serve TARGETS` on a free port of `host`, with a key of the account `tests` without quotas.
+
+    Args:
+        under: a command that becomes the program, such as `prlimit`.
+    """
     port = port or free_port()
     data_dir = data_dir or log_path.parent / "data"
     where = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
-    command = [*LIVEREACTOR, "serve", *map(str, targets), *where, *arguments]
+    command = [*under, *LIVEREACTOR, "serve", *map(str, targets), *where, *arguments]
     free = KeyRequest(account="tests", max_sessions=0, sessions_per_minute=0)
     key = made_key(data_dir, free, environment=environment)
     started = running(command, port=port, host=host, log_path=log_path, environment=environment, directory=REPOSITORY)

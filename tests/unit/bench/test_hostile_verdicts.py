@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.hostile.attack import Attack, Tally, Target, words
+from bench.hostile.attack import BOTH, Attack, Tally, Target, words
 from bench.hostile.attacks import ATTACKS
 from bench.hostile.owner import Felt
 from bench.hostile.page import save, write_page
@@ -24,7 +24,9 @@ async def nothing(target: Target, tally: Tally) -> None:
     return
 
 
-ATTACK = Attack("knocking", "a visitor knocks", "patience", nothing, may=words("200 429"), must=words("429"))
+ATTACK = Attack(
+    "knocking", "a visitor knocks", "patience", nothing, may=words("200 429"), must=words("429"), programs=BOTH
+)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,8 @@ def test_a_page_shows_each_attack_and_its_row(tmp_path: Path) -> None:
     assert save(ATTACK, "run", 10.0, FINE, tmp_path)
     assert not save(ATTACK, "serve", 10.0, worse, tmp_path)
     write_page([ATTACK], tmp_path, tmp_path / "page.md")
+    with pytest.raises(FileNotFoundError):
+        write_page([ATTACK, replace(ATTACK, name="never-measured")], tmp_path, tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "| `knocking` | a visitor knocks | patience |" in page
     assert (
