@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -49,6 +48,7 @@ from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.catalogue import ListedModel, read_models
 from livereactor.wiring.connections import BoundedWebSocket, bounded
 from livereactor.wiring.data import make_authenticator, open_store, quotas, secrets_of
+from livereactor.wiring.heap import freeze_heap
 from livereactor.wiring.moderation import judging, terms_of
 from livereactor.wiring.options import blobs_url, limits, open_blobs, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
@@ -191,9 +191,7 @@ async def _serve(
             judging(settings) as judge,
             _house(models, resolved, options, store, listener, judge) as house,
         ):
-            # Freeze the start's objects: a full collection of them would stop everything for 100 ms, once a second.
-            gc.collect()
-            gc.freeze()
+            freeze_heap()
             listening(url_of(listener), await _guests(store, options))
             dial = dialled_url(settings) or _own_url(listener)
             warn_of_loopback(settings, dial)

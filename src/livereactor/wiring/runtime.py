@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import socket
 import sys
 import time
@@ -35,6 +34,7 @@ from livereactor.settings import Resolved, Settings
 from livereactor.web.access import Access
 from livereactor.web.proxies import BehindProxies
 from livereactor.wiring.connections import bounded
+from livereactor.wiring.heap import freeze_once_loaded
 from livereactor.wiring.moderation import judging, terms_of
 from livereactor.wiring.options import blobs_url, limits, open_blobs, peer_config, retention_rules, shared_relays
 from livereactor.wiring.process import LOOPBACK, Server, configure_logging, listen, stop_on_signals, url_of
@@ -173,6 +173,7 @@ async def _serve_runtime(
     retention = _retention(runtime, resolved.settings)
     tasks = [
         asyncio.create_task(_tell_loading(runtime), name="loading"),
+        asyncio.create_task(freeze_once_loaded([runtime]), name="heap"),
         asyncio.create_task(retention.run(), name="recordings"),
     ]
     error: LivereactorError | None = None
@@ -182,7 +183,6 @@ async def _serve_runtime(
         await runtime.start()
         if reloader is not None:
             tasks.append(asyncio.create_task(reloader.run(runtime.reload), name="reload"))
-        gc.freeze()  # what is loaded now stays: collections during frames look at less
         error = await _until_stopped(stop, serving, runtime)
     finally:
         for task in tasks:

@@ -33,6 +33,7 @@ from livereactor.runtime.worker.link import About, WorkerLink
 from livereactor.runtime.worker.socket import link_url, must_be_welcome
 from livereactor.runtime.worker.worker import Worker
 from livereactor.settings import Resolved
+from livereactor.wiring.heap import freeze_once_loaded
 from livereactor.wiring.moderation import relaying
 from livereactor.wiring.options import open_blobs
 from livereactor.wiring.process import configure_logging
@@ -124,11 +125,15 @@ async def _serve(model: type[Model], resolved: Resolved, options: WorkerOptions)
 
         worker = Worker(runtimes, options.coordinator, options.secret, make_link)
         stop = _stop_on_signals()
-        signals = asyncio.create_task(_drain_on(stop, worker, grace), name="signals")
+        beside = [
+            asyncio.create_task(_drain_on(stop, worker, grace), name="signals"),
+            asyncio.create_task(freeze_once_loaded(runtimes), name="heap"),
+        ]
         try:
             await worker.run()
         finally:
-            signals.cancel()
+            for task in beside:
+                task.cancel()
             await close_blobs()
 
 
