@@ -178,7 +178,8 @@ def make_room(asked: Slot, slots: Sequence[S], limits: Limits, *, now: float, is
     """Return the slots without their bytes that a session gives up, so that it can reserve another.
 
     First go those whose address has expired, the oldest first. For a slot that no share link asks for, those of share
-    links go too, the newest first: visitors who reserve and write nothing must not take the owner's bytes.
+    links go too, the newest first. Written files stay, so share links never hold all places: one has at most half of a
+    session's files and bytes, and all together leave a quarter to the owner.
 
     Args:
         asked: the other slot.
@@ -187,7 +188,7 @@ def make_room(asked: Slot, slots: Sequence[S], limits: Limits, *, now: float, is
         is_taken: a slot of this id exists already.
 
     Raises:
-        LimitError: too many files, or too much that its share link has reserved and not written.
+        LimitError: too many files, or its share link, or all of them, would have too much.
         TooLargeError: the file, or all of the session's, would be too large.
         ConflictError: the id is taken.
     """
@@ -199,7 +200,12 @@ def make_room(asked: Slot, slots: Sequence[S], limits: Limits, *, now: float, is
     expired = [each for each in unwritten if each.expires_us <= now * 1e6]
     pending = [each for each in unwritten if each.expires_us > now * 1e6 and each.link]
     if asked.link:
-        _check_link(asked, [each for each in pending if each.link == asked.link], limits, now=now)
+        held = [each for each in slots if each.link and (each.landed or each.expires_us > now * 1e6)]
+        own = [each for each in held if each.link == asked.link]
+        slots_most, bytes_most = limits.upload_slots, limits.upload_session_bytes
+        if own:  # a link's only file may be larger than half
+            _check_share(asked, own, "one share link", slots_most // 2, bytes_most // 2, now=now)
+        _check_share(asked, held, "all share links", 3 * slots_most // 4, 3 * bytes_most // 4, now=now)
     given_up: list[S] = []
     count, used = len(slots), sum(each.size_bytes for each in slots)
     for each in expired if asked.link else [*expired, *reversed(pending)]:
@@ -208,11 +214,12 @@ def make_room(asked: Slot, slots: Sequence[S], limits: Limits, *, now: float, is
         given_up.append(each)
         count, used = count - 1, used - each.size_bytes
     if count >= limits.upload_slots:
-        raise LimitError(f"{count} of {limits.upload_slots} files of this session are reserved; use those")
+        most_slots = f"{limits.upload_slots} files (upload_slots)"
+        raise LimitError(f"{count} of {most_slots} of this session are reserved; use those, or start a new session")
     if used + asked.size_bytes > limits.upload_session_bytes:
         raise TooLargeError(
-            f"{_mib(used)} of {_mib(limits.upload_session_bytes)} are used and {_mib(asked.size_bytes)} more exceed "
-            "it; start a new session",
+            f"{_mib(used)} of {_mib(limits.upload_session_bytes)} (upload_session_bytes) are used and "
+            f"{_mib(asked.size_bytes)} more exceed it; start a new session",
             code=UPLOAD_TOO_LARGE,
         )
     if is_taken:
@@ -220,17 +227,27 @@ def make_room(asked: Slot, slots: Sequence[S], limits: Limits, *, now: float, is
     return given_up
 
 
-def _check_link(asked: Slot, pending: Sequence[Slot], limits: Limits, *, now: float) -> None:
-    """Hold what a share link has reserved and not written to half of what the session may."""
-    if not pending:
-        return  # a single file may be larger than half
-    used, most = sum(each.size_bytes for each in pending), limits.upload_session_bytes // 2
-    if len(pending) < limits.upload_slots // 2 and used + asked.size_bytes <= most:
+def _check_share(
+    asked: Slot, held: Sequence[Slot], whose: str, slots_most: int, bytes_most: int, *, now: float
+) -> None:
+    """Raise `LimitError` if another slot would exceed a share of the session's files or bytes."""
+    count, used = len(held), sum(each.size_bytes for each in held)
+
+    def fits(count: int, used: int) -> bool:
+        return count < slots_most and used + asked.size_bytes <= bytes_most
+
+    if fits(count, used):
         return
-    wait = max(1, round(min(each.expires_us for each in pending) / 1e6 - now))
+    come_back = "written files stay until the session ends"
+    left, kept = count, used
+    for each in sorted((each for each in held if not each.landed), key=lambda each: each.expires_us):
+        left, kept = left - 1, kept - each.size_bytes
+        if fits(left, kept):
+            come_back = f"try again in {max(1, round(each.expires_us / 1e6 - now))} s"
+            break
     raise LimitError(
-        f"{len(pending)} of {limits.upload_slots // 2} files and {_mib(used)} of {_mib(most)} that one share link may "
-        f"reserve are not written; write those, or try again in {wait} s"
+        f"{count} of {slots_most} files (upload_slots) and {_mib(used)} of {_mib(bytes_most)} (upload_session_bytes) "
+        f"that {whose} may have are taken, and {_mib(asked.size_bytes)} are asked for; {come_back}"
     )
 
 

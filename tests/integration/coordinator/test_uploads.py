@@ -160,7 +160,8 @@ async def test_sizes_and_counts_are_refused_with_limit_and_use() -> None:
 
         assert "11 bytes exceeds 10 bytes per file" in await refused(11, 413, "UPLOAD_TOO_LARGE")
         await reserve(served, session, size=10)
-        assert "10 bytes of 12 bytes are used and 3 bytes more" in await refused(3, 413, "UPLOAD_TOO_LARGE")
+        over = await refused(3, 413, "UPLOAD_TOO_LARGE")
+        assert "10 bytes of 12 bytes (upload_session_bytes) are used and 3 bytes more" in over
         await reserve(served, session, size=1)
         await reserve(served, session, size=1)
         assert "3 of 3 files" in await refused(1, 429, "RATE_LIMITED")
