@@ -21,6 +21,7 @@ import os
 import platform
 import resource
 import runpy
+import site
 import struct
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ from pathlib import Path
 from typing import Final
 
 CONFINED: Final = "LIVEREACTOR_WORKER_CONFINED"  # variable with the folders to hide, by `os.pathsep`; absent = none
+
+LATE_USER_SITE: Final = "livereactor-user-site"  # -X: import from the user's site-packages, but only once confined
 
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000
 _RDONLY, _NOSUID, _NODEV, _REC, _SLAVE = 1, 2, 4, 0x4000, 1 << 19
@@ -95,7 +98,27 @@ def confine(hidden: Sequence[Path], *, mounts: bool = True) -> Confinement:
 def confine_as_told() -> Confinement | None:
     """Confine this process as its environment says, once; None = it says nothing."""
     told = os.environ.pop(CONFINED, None)
-    return None if told is None else confine([Path(each) for each in told.split(os.pathsep) if each])
+    found = None if told is None else confine([Path(each) for each in told.split(os.pathsep) if each])
+    if LATE_USER_SITE in sys._xoptions:  # pyright: ignore[reportPrivateUsage]
+        # A model's libraries may be there. Its .pth files run confined.
+        site.addsitedir(site.getusersitepackages())
+    return found
+
+
+def is_in_user_site(path: Path) -> bool:
+    """Return whether Python finds this file in the user's site-packages."""
+    return path.is_relative_to(site.getusersitepackages())
+
+
+def plantable(package: Path) -> list[str]:
+    """Return folders that programs of this service import from, confined or not, and that this user may change.
+
+    Args:
+        package: where our own modules are.
+    """
+    folders = dict.fromkeys(Path(each) for each in (*sys.path, str(package)) if each)
+    # A folder that is not there can be made where the one that it would be in can be changed.
+    return [str(each) for each in folders if os.access(each if each.exists() else each.parent, os.W_OK)]
 
 
 def hide_memory() -> None:

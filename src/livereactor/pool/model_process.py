@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import site
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
-from livereactor.pool.confinement import CONFINED
+from livereactor.pool.confinement import CONFINED, LATE_USER_SITE, is_in_user_site
 from livereactor.pool.port import SECRET
 
-# Python's options before the name of a module. The working folder is not imported from: a model may have written there.
-MODULE: Final = ("-P", "-m")
+
+def module_options() -> tuple[str, ...]:
+    """Return Python's options before the name of a module.
+
+    Neither the working folder nor the user's site-packages is imported from, since a model may have written there: its
+    `usercustomize` and `.pth` files would run before the process is confined. What is installed there is found after
+    that (`confine_as_told`), except livereactor itself, which has to be found before.
+    """
+    if not site.ENABLE_USER_SITE:
+        return ("-P", "-s", "-m")
+    if is_in_user_site(Path(__file__)):
+        return ("-P", "-m")
+    return ("-P", "-s", "-X", LATE_USER_SITE, "-m")
+
+
+MODULE: Final = module_options()
 # Signing keys, database, webhooks, TURN: a model has no use for them, and is often somebody else's code. They are whole
 # sections, so that the next secret is not forgotten; what a Worker needs of them it is given in so many words.
 WITHHELD: Final = (

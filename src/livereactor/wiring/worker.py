@@ -20,7 +20,7 @@ from livereactor.base.scratch import remove_left_over
 from livereactor.blobs.http import HttpBlobs
 from livereactor.blobs.port import Blobs
 from livereactor.engine.default import make_engine
-from livereactor.pool.confinement import Confinement
+from livereactor.pool.confinement import Confinement, plantable
 from livereactor.pool.port import BLOBS
 from livereactor.pool.subprocess.spare import Orders, read_orders
 from livereactor.runtime.authoring.definition import Definition
@@ -91,11 +91,12 @@ def serve_coordinator(target: str, resolved: Resolved, options: WorkerOptions) -
 def _tell_confinement(found: Confinement | None) -> None:
     if found in (Confinement.MOUNTS, Confinement.LANDLOCK):
         log.info("confined before the model is loaded", by=found.value)
-        if os.access(PACKAGE, os.W_OK):
+        if folders := plantable(PACKAGE):
             log.warning(
                 "the model can change the programs of this service, which also run unconfined",
-                folder=str(PACKAGE),
-                todo="install livereactor as another user than the one that runs it, or make the folder read-only",
+                folders=folders,
+                todo="install Python and livereactor as another user than the one that runs it, make these folders "
+                "read-only, and set PYTHONNOUSERSITE=1",
             )
     elif found is not None:
         log.warning(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from livereactor.pool.confinement import CONFINED
 from livereactor.pool.model_process import MODULE
 
 PROBE: Final = """
@@ -122,3 +123,29 @@ def test_the_working_folder_is_not_imported_from(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["info"]["title"] == "pond"
+
+
+@pytest.mark.parametrize("planted", ["usercustomize.py", "planted.pth"])
+def test_what_a_model_left_in_the_users_packages_runs_only_once_confined(tmp_path: Path, planted: str) -> None:
+    """Its libraries may be there all the same, and are found."""
+    environment = {each: value for each, value in os.environ.items() if each != "PYTHONNOUSERSITE"}
+    environment |= {"PYTHONUSERBASE": str(tmp_path / "base"), CONFINED: "", "PYTHONPATH": str(Path("src").absolute())}
+    base = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    where = [base, "-c", "import site; print(site.ENABLE_USER_SITE, site.getusersitepackages())"]
+    said, folder = subprocess.run(where, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    if said != "True":
+        pytest.skip("this Python has no packages of a user")
+    Path(folder).mkdir(parents=True)
+    line = "import pathlib; pathlib.Path('{}').write_text(str('NoNewPrivs:\\t0' in open('/proc/self/status').read()))"
+    Path(folder, planted).write_text(line.format(tmp_path / "ran"))
+    Path(folder, "a_library.py").write_text("print('found')")
+    options = "from livereactor.pool.model_process import MODULE; print(*MODULE)"
+    command = [base, "-s", "-c", "import site; site.ENABLE_USER_SITE = True; " + options]
+    given = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run(
+        [base, *given, "livereactor.pool.confinement", "a_library"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "found\n", done.stderr
+    ran = tmp_path / "ran"
+    assert not ran.exists() or ran.read_text() == "False"

@@ -46,14 +46,21 @@ SPARE: Final = "spare"  # its log, until it is a Worker's
 
 
 def worker_arguments(spec: WorkerSpec) -> Sequence[str]:
-    """Return Python's arguments; secrets go by environment, since anybody on the machine can read arguments."""
-    command = [*MODULE, "livereactor", "worker", spec.target]
+    """Return Python's arguments; secrets go by environment, since anybody on the machine can read arguments.
+
+    They are for any machine: whether livereactor is in the user's site-packages there is not known here.
+    """
+    return ["-P", "-m", *_arguments(spec)]
+
+
+def _arguments(spec: WorkerSpec) -> Sequence[str]:
+    command = ["livereactor", "worker", spec.target]
     return [*command, "--coordinator", spec.coordinator, "--id", spec.worker, "--pooled"]
 
 
 def worker_command(spec: WorkerSpec) -> Sequence[str]:
     """Return the command that starts a worker on this machine."""
-    return [sys.executable, *worker_arguments(spec)]
+    return [sys.executable, *MODULE, *_arguments(spec)]
 
 
 _Started: TypeAlias = tuple[subprocess.Popen[bytes], ProcessRecord]
