@@ -64,7 +64,8 @@ class EarlyCandidates:
             del self._kept[victim]
         kept = self._kept.setdefault(key, _Kept(sender.rank, now))
         if len(kept.candidates) >= (limit := self._limits.candidates_per_connection):
-            raise LimitError(f"{limit} of {limit} candidates are kept for this connection; send its offer")
+            text = "candidates are kept for this connection (candidates_per_connection)"
+            raise LimitError(f"{limit} of {limit} {text}; send its offer, then try again")
         kept.candidates.append(candidate)
 
     def count(self, connection: int, caller: str) -> int:

@@ -77,9 +77,12 @@ class MemberDue(Enum):
     ASSUME = "a silent client counts as a listener that speaks v0"
 
 
+VIEWER_RANK: Final = 0
+
+
 def rank_of(role: Role, link: str) -> int:
     """Return 0 for a viewer, 1 for a client of a share link that may control, 2 for the owner."""
-    return 0 if role == "viewer" else 1 if link else 2
+    return VIEWER_RANK if role == "viewer" else 1 if link else 2
 
 
 class Member(Machine[MemberState, MemberEvent, Never]):

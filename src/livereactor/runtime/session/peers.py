@@ -47,7 +47,7 @@ from livereactor.protocol.sdp import Description, parse_offer
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.session.early_candidates import ANYBODY, EarlyCandidates, Sender
 from livereactor.runtime.session.events import MediaArrived, MembershipEvent, TransportLost
-from livereactor.runtime.session.member import TransportUp
+from livereactor.runtime.session.member import VIEWER_RANK, TransportUp
 
 log = structlog.get_logger("livereactor.peers")
 
@@ -63,15 +63,21 @@ def check_codecs(offer: Description) -> None:
 
 
 def plan(
-    offer: Description, mapping: Sequence[TrackMapping], tracks: Sequence[TrackSchema]
+    offer: Description, mapping: Sequence[TrackMapping], tracks: Sequence[TrackSchema], *, may_publish: bool
 ) -> tuple[dict[str, Use], dict[str, str]]:
-    """Return the use and the track of each section, by mid; unknown names and wrong kinds stay inactive."""
+    """Return the use and the track of each section, by mid; unknown names and wrong kinds stay inactive.
+
+    Args:
+        may_publish: media of the client may be received; else its sections stay inactive, so that none is decoded.
+    """
     declared = {track.name: track for track in tracks}
     uses: dict[str, Use] = {}
     names: dict[str, str] = {}
     for mid, name in _by_order(offer, tracks) if not mapping else [(each.mid, each.name) for each in mapping]:
         section, track = offer.section(mid), declared.get(name)
         if section is None or track is None or section.kind != track.kind or name in names.values():
+            continue
+        if track.direction == "in" and not may_publish:
             continue
         fits = {"out": ("recvonly", Use.SEND), "in": ("sendonly", Use.RECEIVE)}[track.direction]
         if section.direction in (fits[0], "sendrecv"):
@@ -200,7 +206,7 @@ class Peers:
             config: of this Connection's Peer; None = as all gather.
             sender: whose offer it is; its early candidates are for this offer.
         """
-        uses, names = plan(description, offer.track_mapping, self.tracks)
+        uses, names = plan(description, offer.track_mapping, self.tracks, may_publish=sender.rank > VIEWER_RANK)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_retrieve)
         self._drop_stale()
@@ -335,7 +341,10 @@ class Peers:
             self._dispatch(record, TransportLost(record.connection, record.lost))
             return
         self._answered(time.monotonic() - record.began)
-        await self._feed_early(record)
+        try:
+            await self._feed_early(record)
+        except LimitError as error:  # nobody waits for this task; its client has the answer already
+            self.log.info("candidates refused", connection=record.connection, reason=error.message)
 
     def _fail(self, record: _Negotiation, error: LivereactorError) -> None:
         """Keep the error for the client that fetches the answer, and drop the Connection."""
@@ -366,7 +375,8 @@ class Peers:
     async def _add(self, record: _Negotiation, candidate: Candidate) -> None:
         limit = self._limits.candidates_per_connection
         if record.added >= limit:
-            raise LimitError(f"{limit} of {limit} candidates of this connection were accepted; send no more")
+            text = "candidates of this connection were accepted (candidates_per_connection)"
+            raise LimitError(f"{limit} of {limit} {text}; send more only after a new offer")
         record.added += 1
         try:
             if record.peer is not None and not record.over:

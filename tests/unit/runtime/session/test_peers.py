@@ -12,8 +12,10 @@ import pytest
 from livereactor.base.errors import LimitError, UnavailableError
 from livereactor.base.limits import Limits
 from livereactor.engine.memory.engine import MemoryEngine, MemoryPeer, write_offer
-from livereactor.engine.port import Candidate, PeerConfig, PeerEvent
-from livereactor.protocol.http import Offer
+from livereactor.engine.port import Candidate, PeerConfig, PeerEvent, Section, Use
+from livereactor.protocol.http import Offer, TrackMapping
+from livereactor.protocol.schema import TrackSchema
+from livereactor.protocol.sdp import parse_description
 from livereactor.runtime.outputs.outputs import Outputs
 from livereactor.runtime.session.early_candidates import ANYBODY, Sender
 from livereactor.runtime.session.peers import Peers
@@ -124,4 +126,58 @@ async def test_clients_that_all_reconnect_at_once_never_meet_the_bound(connectio
     for _ in range(2):
         for connection in range(connections):
             _offer(peers, 2000 + connection, VIEWER)
+    await peers.aclose()
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize(("rank", "expected"), [(0, "inactive"), (1, "recvonly"), (2, "recvonly")])
+async def test_video_of_who_may_only_watch_is_never_received(rank: int, expected: str, *, mapped: bool) -> None:
+    peers = _peers(MemoryEngine(), Limits())
+    peers.tracks = (TrackSchema("camera", "video", "in"),)
+    mapping = [TrackMapping(mid="0", name="camera", kind="video", direction="sendonly")] if mapped else []
+    offer = Offer(sdp_offer=write_offer("ufrag", [Section("video", Use.SEND)], ["data"]), track_mapping=mapping)
+    sender = Sender("a link", rank)
+    peers.negotiate(2000, offer, peers.check(offer, sender), sender=sender)
+    answer = await peers.answer(2000)
+    assert answer is not None
+    section = parse_description(answer).section("0")
+    assert section is not None
+    assert section.direction == expected
+    await peers.aclose()
+
+
+class SlowToAdd(MemoryEngine):
+    """An engine whose Peers take their first candidate when they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adds, self.may_add = asyncio.Event(), asyncio.Event()
+
+    async def peer(self, config: PeerConfig, events: Callable[[PeerEvent], None]) -> MemoryPeer:
+        made = await super().peer(config, events)
+
+        async def slowly(_: Candidate) -> None:
+            self.adds.set()
+            await self.may_add.wait()
+
+        setattr(made, "add_candidate", slowly)  # noqa: B010 - of this one only
+        return made
+
+
+async def test_candidates_past_the_bound_do_not_break_the_task_that_answers() -> None:
+    engine = SlowToAdd()
+    peers = _peers(engine, Limits(candidates_per_connection=4))
+    candidate = Candidate("candidate:1 1 udp 1 192.0.2.1 1 typ host", "0", 0)
+    with pytest.raises(LimitError, match=r"4 of 4 .* \(candidates_per_connection\); send its offer, then try again"):
+        await peers.candidates(2000, [candidate] * 5)
+    _offer(peers, 2000)
+    (task,) = [each for each in asyncio.all_tasks() if each.get_name() == "offer 2000"]
+    await engine.adds.wait()
+    more = asyncio.create_task(peers.candidates(2000, [candidate]))  # while the early ones are handed over
+    await asyncio.sleep(0)
+    engine.may_add.set()
+    await asyncio.wait([task, more])
+    assert (task.exception(), more.exception()) == (None, None)
+    with pytest.raises(LimitError, match=r"4 of 4 .* \(candidates_per_connection\); .* after a new offer"):
+        await peers.candidates(2000, [candidate])
     await peers.aclose()
