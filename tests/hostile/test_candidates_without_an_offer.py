@@ -31,6 +31,8 @@ async def test_a_link_that_takes_every_place_keeps_the_owner_out_of_none() -> No
         for number in range(PLACES):
             assert (await _send(stage, 4000 + number)).status_code == 202
         must_be_problem(await _send(stage, 3002, link), 429, "RATE_LIMITED")
+        unread = await stage.ask("POST", "connections/3003/ice_candidates", link, content=b"no JSON")
+        must_be_problem(unread, 429, "RATE_LIMITED")
 
 
 async def test_a_links_candidates_count_for_no_offer_of_the_owner() -> None:

@@ -33,7 +33,8 @@ from livereactor.protocol.http import (
 )
 from livereactor.runtime.interfaces import Role
 from livereactor.runtime.session.describing import health
-from livereactor.runtime.session.member import FLAT_CONNECTION
+from livereactor.runtime.session.early_candidates import Sender
+from livereactor.runtime.session.member import FLAT_CONNECTION, rank_of
 from livereactor.runtime.session.metrics import CONTENT_TYPE
 from livereactor.runtime.session.service import Runtime
 from livereactor.web.access import Access, base_url, is_on_this_machine
@@ -139,9 +140,11 @@ def signalling_routes(runtime: Runtime) -> APIRouter:
     @routes.post("/connections/{cid}/ice_candidates", status_code=202)
     async def candidates(sid: str, cid: int, request: Request) -> dict[str, Any]:
         runtime.must_be_open(sid)
+        role, caller, link = _role(request), _caller(request), _link(request)
+        runtime.peers.must_have_room(cid, Sender(caller, rank_of(role, link)))
         body = read_body(Candidates, await request.body())
         found = [Candidate(each.candidate, each.sdp_mid, each.sdp_mline_index) for each in body.candidates]
-        await runtime.candidates(cid, found, role=_role(request), caller=_caller(request), link=_link(request))
+        await runtime.candidates(cid, found, role=role, caller=caller, link=link)
         return {}
 
     @routes.api_route("/sdp_params", methods=["POST", "PUT"], status_code=202)

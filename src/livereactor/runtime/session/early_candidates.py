@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -53,20 +54,32 @@ class EarlyCandidates:
         who would still have as many as the sender.
 
         Raises:
+            as `must_have_room`.
+        """
+        if (victim := self.must_have_room(connection, sender)) is not None:
+            del self._kept[victim]
+        self._kept.setdefault((connection, sender.caller), _Kept(sender.rank, now)).candidates.append(candidate)
+
+    def must_have_room(self, connection: int, sender: Sender) -> tuple[int, str] | None:
+        """Return whose place one more candidate would take, None for nobody's.
+
+        Raises:
             LimitError: the sender has its share of the places, or too many candidates on this connection.
         """
-        key = (connection, sender.caller)
-        if key not in self._kept and len(self._kept) >= (limit := self._limits.waiting_connections):
-            victim = self._victim(sender)
-            if victim is None:
-                text = "connections with candidates wait for their offers (waiting_connections); send an offer first"
-                raise LimitError(f"{limit} of {limit} {text}")
-            del self._kept[victim]
-        kept = self._kept.setdefault(key, _Kept(sender.rank, now))
-        if len(kept.candidates) >= (limit := self._limits.candidates_per_connection):
-            text = "candidates are kept for this connection (candidates_per_connection)"
-            raise LimitError(f"{limit} of {limit} {text}; send its offer, then try again")
-        kept.candidates.append(candidate)
+        limits = self._limits
+        kept = self._kept.get((connection, sender.caller))
+        if kept is not None:
+            if len(kept.candidates) >= (limit := limits.candidates_per_connection):
+                text = "candidates are kept for this connection (candidates_per_connection)"
+                raise LimitError(f"{limit} of {limit} {text}; send its offer, then try again")
+            return None
+        if len(self._kept) < (limit := limits.waiting_connections):
+            return None
+        victim = self._victim(sender)
+        if victim is None:
+            text = "connections with candidates wait for their offers (waiting_connections); send an offer first"
+            raise LimitError(f"{limit} of {limit} {text}")
+        return victim
 
     def count(self, connection: int, caller: str) -> int:
         """Return the number of candidates that are kept."""
@@ -80,7 +93,8 @@ class EarlyCandidates:
 
     def drop_older_than(self, moment: float, wanted: Container[int]) -> None:
         """Drop what has waited since then or longer, but for the connections that are `wanted`."""
-        old = [key for key, kept in self._kept.items() if kept.since <= moment and key[0] not in wanted]
+        waited = itertools.takewhile(lambda each: each[1].since <= moment, self._kept.items())
+        old = [key for key, _ in waited if key[0] not in wanted]
         for key in old:
             del self._kept[key]
 

@@ -247,6 +247,7 @@ class Peers:
         Raises:
             LimitError: more than any client has.
         """
+        self._drop_stale()
         for candidate in candidates:
             if not candidate.line:
                 continue
@@ -254,8 +255,13 @@ class Peers:
             if record is not None and record.ready and _belongs(candidate, record.ufrag):
                 await self._add(record, candidate)
             else:
-                self._drop_stale()
                 self._early.keep(connection, candidate, sender, self._clock())
+
+    def must_have_room(self, connection: int, sender: Sender) -> None:
+        """Raise `LimitError` where no candidate of this sender could be kept for its next offer."""
+        if connection not in self._live:
+            self._drop_stale()
+            self._early.must_have_room(connection, sender)
 
     def probe(self, connection: int) -> None:
         """Count media of this Connection as its request to publish a free input."""

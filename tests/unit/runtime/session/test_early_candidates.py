@@ -69,3 +69,12 @@ def test_what_waited_too_long_goes_but_for_those_that_are_wanted() -> None:
     early.keep(2002, line(0), OWNER, 5.0)
     early.drop_older_than(1.0, {2001})
     assert [early.count(each, OWNER.caller) for each in (2000, 2001, 2002)] == [0, 1, 1]
+
+
+def test_room_is_asked_for_before_anything_is_kept() -> None:
+    early = filled()
+    assert early.must_have_room(2000, LINK) is None
+    assert early.must_have_room(3000, OWNER) == (2000, LINK.caller)
+    with pytest.raises(LimitError, match="waiting_connections"):
+        early.must_have_room(3000, LINK)
+    assert [early.count(each, LINK.caller) for each in range(2000, 2004)] == [1, 1, 1, 1]
