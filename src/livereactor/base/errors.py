@@ -110,7 +110,7 @@ class QuotaError(LimitError):
     """An account's allowance is used up.
 
     Args:
-        quota_type: `concurrent_sessions`, `sessions_per_minute` or `connections`.
+        quota_type: `concurrent_sessions`, `sessions_per_minute`, `connections` or `moderation_questions`.
         limit: the allowance, and `current`, what of it is used.
         retry_after: seconds after which a retry makes sense; None = when something of it is given back.
     """

@@ -28,7 +28,7 @@ from livereactor.coordinator.decisions.effects import Effect
 from livereactor.coordinator.options import START_BYTES, CoordinatorOptions
 from livereactor.protocol.http import CreateSession, SessionDescriptor
 from livereactor.store.port import Tx
-from livereactor.store.records import ModelRecord, Remembered, SessionRecord, SessionState, WorkerState
+from livereactor.store.records import Account, ModelRecord, Remembered, SessionRecord, SessionState, WorkerState
 
 Capacity: TypeAlias = Callable[[str], str | None]
 KEY_CHARS: Final = 255
@@ -90,19 +90,41 @@ def create(
         QueueEmptyError: none waits; call again without `crowded`.
         as `Service.create`.
     """
-    digest = fingerprint(asked.body) if asked.key is not None else ""
-    if asked.key is not None and (before := _before(tx, asked, digest, now_us)) is not None:
-        return Created(before, None), []
-    line = joined(tx, asked.body.model.name, asked.body.model.version, crowded=crowded)
-    _may(asked.caller, line.model.name)
-    owner = quotas.check(tx, asked.caller, options.quotas, now_us)
-    _must_be_served(tx, line.model, capacity)
-    record = _record(asked, line.model.name, now_us, options)
+    checked = _checked(tx, now_us, options, asked, capacity, crowded=crowded)
+    if isinstance(checked, SessionDescriptor):
+        return Created(checked, None), []
+    digest, line, owner, record = checked
     session, effects = decisions.create_session(tx, now_us, options, session=record, locked=line, owner=owner)
     view = descriptors.created(session, line.model, reconnection_window=options.limits.reconnection_window)
     if asked.key is not None:
         tx.remember(Remembered(asked.caller.account, _remembered_as(asked), digest, 201, view.to_body(), now_us))
     return Created(view, session), effects
+
+
+def check(
+    tx: Tx, now_us: int, options: CoordinatorOptions, asked: CreationRequest, *, capacity: Capacity
+) -> SessionDescriptor | None:
+    """Return the answer to a repeated request, None for a new one that may be created now; changes nothing.
+
+    Raises:
+        as `Service.create`
+    """
+    checked = _checked(tx, now_us, options, asked, capacity, crowded=False)
+    return checked if isinstance(checked, SessionDescriptor) else None
+
+
+def _checked(
+    tx: Tx, now_us: int, options: CoordinatorOptions, asked: CreationRequest, capacity: Capacity, *, crowded: bool
+) -> SessionDescriptor | tuple[str, LockedQueue, Account | None, SessionRecord]:
+    """Return the answer to a repeated request, else the request's digest, its queue, its account and the new record."""
+    digest = fingerprint(asked.body) if asked.key is not None else ""
+    if asked.key is not None and (before := _before(tx, asked, digest, now_us)) is not None:
+        return before
+    line = joined(tx, asked.body.model.name, asked.body.model.version, crowded=crowded)
+    _may(asked.caller, line.model.name)
+    owner = quotas.check(tx, asked.caller, options.quotas, now_us)
+    _must_be_served(tx, line.model, capacity)
+    return digest, line, owner, _record(asked, line.model.name, now_us, options)
 
 
 def checked_key(key: str | None) -> str | None:

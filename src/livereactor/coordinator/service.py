@@ -137,6 +137,18 @@ class Service:
             )
         return created.view
 
+    async def may_create(
+        self, caller: Caller, asked: CreateSession, *, idempotency_key: str | None
+    ) -> SessionDescriptor | None:
+        """Return the answer to a repeated request, None for a new one that `create` would accept now.
+
+        Raises:
+            as `create`
+        """
+        request = CreationRequest(caller, asked, "", creation.checked_key(idempotency_key))
+        now_us, options, capacity = self.decider.unix_us(), self.decider.options, self.capacity
+        return await self.decider.read(lambda tx: creation.check(tx, now_us, options, request, capacity=capacity))
+
     async def _create(self, request: CreationRequest) -> Created:
         """Create a session, with a shared lock of its queue if the last one had to wait (a good guess), else alone."""
         model = request.body.model.name

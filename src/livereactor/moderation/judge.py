@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from livereactor.base.limits import MIB
 from livereactor.base.sparse_log import SparseLog
-from livereactor.moderation.port import Moderator, NoVerdictError, Question, Verdict, VerdictAction
+from livereactor.moderation.port import Moderator, NotAskedError, NoVerdictError, Question, Verdict, VerdictAction
 from livereactor.moderation.verdicts import Failure, OnFailure, without_answer
 
 log = SparseLog(structlog.get_logger("livereactor.moderation"))
@@ -20,10 +20,10 @@ class JudgeBounds:
     """JudgeBounds of the questions to one moderator.
 
     Attributes:
-        timeout: seconds for an answer, from the moment at which the moderator gets the question.
+        timeout: seconds for an answer, from the moment at which the question has its turn.
         concurrency: questions that the moderator has at once; more wait.
         queue: questions that wait, beyond which content is refused.
-        file_bytes: the largest file that is asked about; None = any.
+        file_bytes: the largest file that is asked about, beyond which it is refused; None = any.
     """
 
     timeout: float = 5.0
@@ -44,9 +44,14 @@ class Judge:
         self._places = asyncio.Semaphore(bounds.concurrency)
         self._waiting = 0
 
+    @property
+    def timeout(self) -> float:
+        """Seconds for an answer, and for which a question waits for its turn."""
+        return self._bounds.timeout
+
     async def judge(self, question: Question, on_failure: OnFailure) -> Verdict:
         """Return the moderator's verdict, or the one that `on_failure` gives where there is none."""
-        if (file := question.file) is not None and not self.takes(file.size_bytes):
+        if (file := question.file) is not None and self._is_over(file.size_bytes):
             return self._without(Failure.TOO_LARGE, question, on_failure)
         if self._places.locked() and self._waiting >= self._bounds.queue:
             return self._without(Failure.BUSY, question, on_failure)
@@ -61,9 +66,11 @@ class Judge:
             self._waiting -= 1
         try:
             async with asyncio.timeout(self._bounds.timeout):
-                verdict = await self._moderator.ask(question)
+                verdict = await self._moderator.ask(await _fetched(question))
         except TimeoutError:
             return self._without(Failure.TIMED_OUT, question, on_failure)
+        except NotAskedError as error:
+            return self._without(Failure.BUSY, question, on_failure, error.message)
         except NoVerdictError as error:
             return self._without(Failure.FAILED, question, on_failure, error.message)
         except Exception:
@@ -86,9 +93,8 @@ class Judge:
         """Close the moderator."""
         await self._moderator.aclose()
 
-    def takes(self, size: int) -> bool:
-        """Return whether a file of this size is asked about."""
-        return self._bounds.file_bytes is None or size <= self._bounds.file_bytes
+    def _is_over(self, size: int) -> bool:
+        return self._bounds.file_bytes is not None and size > self._bounds.file_bytes
 
     def _without(self, failure: Failure, question: Question, on_failure: OnFailure, reason: str = "") -> Verdict:
         verdict = without_answer(failure, on_failure)
@@ -100,3 +106,11 @@ class Judge:
             passed_on=verdict.action is VerdictAction.ALLOW,
         )
         return verdict
+
+
+async def _fetched(question: Question) -> Question:
+    """Return the question with the bytes of its file."""
+    file = question.file
+    if file is None or file.fetch is None:
+        return question
+    return replace(question, file=replace(file, data=await file.fetch(), fetch=None))

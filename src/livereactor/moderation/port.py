@@ -6,6 +6,7 @@ Promises of every adapter, kept by `tests/contract/moderation`: it answers each 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
@@ -15,6 +16,7 @@ from livereactor.base.errors import ForbiddenError, LivereactorError
 InputKind: TypeAlias = Literal["text", "image", ""]  # "" = a file that is no image
 REFUSED = "MODERATED"  # by a verdict
 UNANSWERED = "MODERATION_UNAVAILABLE"  # for want of a verdict
+UNREAD = "UPLOAD_TOO_LARGE"  # for a file that no moderator is shown
 
 
 class VerdictAction(StrEnum):
@@ -39,7 +41,8 @@ class FileInQuestion:
     """An uploaded file.
 
     Attributes:
-        data: its bytes; None where the moderator reads them from the store.
+        data: its bytes; None where they are fetched, or where the moderator reads them from the store.
+        fetch: returns its bytes. The judge calls it once the question has its turn, so that those which wait hold none.
     """
 
     upload_id: str
@@ -47,6 +50,7 @@ class FileInQuestion:
     mime_type: str
     size_bytes: int
     data: bytes | None = field(default=None, repr=False)
+    fetch: Callable[[], Awaitable[bytes]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Verdict:
     @property
     def is_judged(self) -> bool:
         """Whether a moderator gave it, and not the policy for want of an answer."""
-        return self.code != UNANSWERED
+        return self.code == REFUSED
 
 
 class NoVerdictError(LivereactorError):
@@ -100,6 +104,10 @@ class NoVerdictError(LivereactorError):
     code = UNANSWERED
     recoverable = True
     http_status = 503
+
+
+class NotAskedError(NoVerdictError):
+    """A question was too much: too many are being asked, or it is too long. Its sender could bring that about."""
 
 
 class ModeratedError(ForbiddenError):

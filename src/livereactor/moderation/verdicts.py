@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias, cast
 
-from livereactor.base.errors import LivereactorError, UnavailableError
-from livereactor.moderation.port import UNANSWERED, ModeratedError, NoVerdictError, Question, Verdict, VerdictAction
+from livereactor.base.errors import LivereactorError, TooLargeError, UnavailableError
+from livereactor.moderation.port import (
+    UNANSWERED,
+    UNREAD,
+    ModeratedError,
+    NoVerdictError,
+    Question,
+    Verdict,
+    VerdictAction,
+)
 from livereactor.protocol.messages import Moderation
 
 OnFailure: TypeAlias = Literal["open", "closed"]
@@ -19,6 +27,7 @@ RETRY_AFTER: Final = 5.0  # seconds
 _REFUSED: Final = "this content was refused by moderation; change it"
 _ENDED: Final = "this session was ended by moderation"
 _LATER: Final = f"moderation does not answer now, so this was not passed on; try again in {RETRY_AFTER:g} s"
+_TOO_LARGE: Final = "this file is larger than moderation looks at ([moderation] file_bytes); send a smaller one"
 
 
 class Failure(StrEnum):
@@ -27,14 +36,16 @@ class Failure(StrEnum):
     FAILED = "the moderator failed"
     TIMED_OUT = "the moderator did not answer in time"
     TOO_LARGE = "the file is over [moderation] file_bytes"
-    BUSY = "too many questions wait for the moderator"
+    BUSY = "too many questions wait for the moderator, or one is too long"
 
 
 def without_answer(failure: Failure, on_failure: OnFailure) -> Verdict:
     """Return the verdict that the operator's policy gives in place of the moderator's.
 
-    What is asked too often is refused whatever the policy is: a flood must not open the door.
+    What the sender could bring about is refused whatever the policy is: neither a flood nor padding may open the door.
     """
+    if failure is Failure.TOO_LARGE:
+        return Verdict(VerdictAction.REFUSE, _TOO_LARGE, code=UNREAD)
     if on_failure == "open" and failure is not Failure.BUSY:
         return Verdict(VerdictAction.ALLOW, code=UNANSWERED)
     return Verdict(VerdictAction.REFUSE, _LATER, code=UNANSWERED)
@@ -45,6 +56,8 @@ def error_of(verdict: Verdict) -> LivereactorError | None:
     match verdict.action:
         case VerdictAction.ALLOW | VerdictAction.WARN:
             return None
+        case VerdictAction.REFUSE if verdict.code == UNREAD:
+            return TooLargeError(verdict.message or _TOO_LARGE, code=UNREAD)
         case VerdictAction.REFUSE if not verdict.is_judged:
             return UnavailableError(verdict.message or _LATER, code=UNANSWERED, retry_after=RETRY_AFTER)
         case VerdictAction.REFUSE:

@@ -250,7 +250,7 @@ class ModerationSettings(_Section):
     timeout: float = Field(_JUDGED.timeout, gt=0, le=30, description="Seconds within which an answer must come.")
     concurrency: int = Field(_JUDGED.concurrency, ge=1, le=1024, description="Questions asked at one time.")
     queue: int = Field(_JUDGED.queue, ge=0, description="Questions that wait; beyond it content is refused.")
-    file_bytes: int = Field(10 * MIB, ge=0, description="Largest file that is asked about; for others see on_failure.")
+    file_bytes: int = Field(10 * MIB, ge=0, description="Largest file that is asked about; a larger one is refused.")
 
     @field_validator("url")
     @classmethod

@@ -261,7 +261,7 @@ async def _house(
     servers = partial(_ice_servers, options)
     previews = {each.name: each.preview for each in models if each.preview is not None}
     terms = options.moderation
-    moderation = None if judge is None or terms is None else Moderation(judge, terms, store, blobs)
+    moderation = None if judge is None or terms is None else Moderation(judge, terms, store, blobs, options.limits)
     parts = Parts(
         service,
         authenticator,

@@ -15,7 +15,7 @@ from livereactor.runtime.options import Moderated
 from livereactor.settings import Settings
 
 # A coordinator waits for a place, then for an answer, each at most 30 s; its own verdict comes in any case.
-RELAYED = JudgeBounds(timeout=65.0, file_bytes=None)
+RELAYED = JudgeBounds(timeout=100.0, file_bytes=None)
 
 
 def terms_of(settings: Settings) -> ModerationTerms | None:

@@ -130,7 +130,7 @@ async def coordinating(
         service, auth, SECRETS, links, store, blobs, uploads, lambda session: ICE, unix_us, previews=previews or {}
     )
     if judge is not None and options.moderation is not None:
-        parts = replace(parts, moderation=Moderation(judge, options.moderation, store, blobs))
+        parts = replace(parts, moderation=Moderation(judge, options.moderation, store, blobs, options.limits))
     app = create_app(parts)
     config = uvicorn.Config(
         BehindProxies(app),

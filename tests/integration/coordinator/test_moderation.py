@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,9 +26,9 @@ from tests.tools.memory_blobs import MemoryBlobs
 
 
 @asynccontextmanager
-async def moderated(**terms: Any) -> AsyncGenerator[tuple[Served, MemoryEngine, Hook]]:
+async def moderated(*, concurrent: int = 0, **terms: Any) -> AsyncGenerator[tuple[Served, MemoryEngine, Hook]]:
     hook, blobs = Hook(), MemoryBlobs()
-    options = CoordinatorOptions(quotas=Quotas(0, 0), moderation=ModerationTerms.model_validate(terms))
+    options = CoordinatorOptions(quotas=Quotas(concurrent, 0), moderation=ModerationTerms.model_validate(terms))
     judge = Judge(FunctionModerator(hook), JudgeBounds(timeout=5.0, file_bytes=1000))
     async with (
         coordinating(options, models=("painter",), blobs=blobs, judge=judge) as served,
@@ -153,4 +154,45 @@ async def test_the_largest_command_is_asked_about() -> None:
         say(side, "told")
         assert "x" * 1000 in await answer(side)
         assert len(hook.texts[0]) == 250_000
+        await side.aclose()
+
+
+async def test_whoever_may_not_start_a_session_asks_no_question() -> None:
+    async with moderated(concurrent=1) as (served, _, hook):
+        body = {"model": {"name": "painter"}, "extra_args": {"prompt": "a pond"}}
+        answers = [await served.http.post("/sessions", json=body, headers={"Idempotency-Key": "one"}) for _ in range(3)]
+        assert [each.status_code for each in answers] == [201] * 3
+        assert len({each.json()["session_id"] for each in answers}) == 1
+        over = await served.http.post("/sessions", json=body)
+        assert (over.status_code, over.json()["quota_type"]) == (429, "concurrent_sessions")
+        missing = await served.http.post("/sessions", json=body | {"model": {"name": "none"}})
+        assert missing.status_code == 404
+        assert hook.texts == ["a pond"]
+
+
+async def test_one_account_or_session_asks_a_few_questions_at_a_time() -> None:
+    async with moderated() as (served, engine, hook):
+        session = await served.session("painter")
+        side = await connected(served, engine, session)
+        start = {"model": {"name": "painter"}, "extra_args": {"prompt": "a pond"}}
+        said = {"command": "paint", "texts": [{"field": "prompt", "text": "a koi"}]}
+        secret = {"Authorization": f"Bearer {served.secrets.worker}"}
+        for path, body, headers in (
+            ("/sessions", start, {}),
+            (ROUTE.format(sid=session), said, secret),
+        ):
+            hook.asked.clear()
+            hook.gate.clear()
+            asking = {
+                asyncio.create_task(served.http.post(path, json=body, headers=headers), name=path) for _ in range(20)
+            }
+            refused = []
+            while len(refused) < 4:
+                done, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+                refused += [each.result() for each in done]
+            assert {each.status_code for each in refused} == {429}
+            assert "4 are asked at a time (moderation_questions); try again in 5 s" in refused[0].json()["error"]
+            assert len(hook.asked) <= 4
+            hook.gate.set()
+            assert {each.status_code for each in await asyncio.gather(*asking)} <= {200, 201}
         await side.aclose()

@@ -71,7 +71,30 @@ async def test_without_an_answer_the_policy_decides(moderator: type[Slow], on_fa
 async def test_a_file_that_is_too_large_is_not_asked_about(on_failure: OnFailure) -> None:
     moderator = Slow()
     verdict = await Judge(moderator, JudgeBounds(file_bytes=99)).judge(LARGE, on_failure)
-    assert (moderator.asked, verdict.action is VerdictAction.ALLOW) == (0, on_failure == "open")
+    assert (moderator.asked, verdict.action, verdict.is_judged) == (0, VerdictAction.REFUSE, False)
+    error = error_of(verdict)
+    assert error is not None
+    assert (error.code, error.http_status) == ("UPLOAD_TOO_LARGE", 413)
+    assert notice_of(verdict, LARGE) is None
+
+
+async def test_only_a_question_that_is_asked_holds_the_bytes_of_its_file() -> None:
+    moderator, fetched = Slow(), 0
+
+    async def fetch() -> bytes:
+        nonlocal fetched
+        fetched += 1
+        return b"x" * 100
+
+    question = Question("ses_1", "acme", "p", "", file=FileInQuestion("up-1", "a", "text/plain", 100, fetch=fetch))
+    judge = Judge(moderator, JudgeBounds(timeout=30.0, concurrency=2))
+    asking = [asyncio.create_task(judge.judge(question, "open")) for _ in range(9)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert (moderator.at_once, fetched) == (2, 2)
+    moderator.answer.set()
+    await asyncio.gather(*asking)
+    assert fetched == 9
 
 
 async def test_a_flood_is_refused_whatever_the_policy_is() -> None:
@@ -114,6 +137,7 @@ async def test_functions_that_hang_are_bounded_and_keep_nothing() -> None:
         assert (await judge.judge(TEXT, "closed")).action is VerdictAction.REFUSE
     with pytest.raises(NoVerdictError, match="2 of 2 calls"):
         await moderator.ask(TEXT)
+    assert (await judge.judge(TEXT, "open")).action is VerdictAction.REFUSE  # the flood has not opened the door
     released.set()
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from livereactor.base.errors import ConfigError
 from livereactor.base.sparse_log import SparseLog
-from livereactor.moderation.port import NoVerdictError, Question, Verdict
+from livereactor.moderation.port import NotAskedError, NoVerdictError, Question, Verdict
 from livereactor.moderation.verdicts import question_body, read_verdict
 
 log = SparseLog(structlog.get_logger("livereactor.moderation"))
@@ -58,7 +58,7 @@ class FunctionModerator:
 
     async def _on_a_thread(self, asked: dict[str, Any]) -> Any:
         if self._running >= self._threads:
-            raise NoVerdictError(f"{self._running} of {self._threads} calls of the function have not returned")
+            raise NotAskedError(f"{self._running} of {self._threads} calls of the function have not returned")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
 

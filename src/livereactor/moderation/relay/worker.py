@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 import httpx2
 
-from livereactor.moderation.port import NoVerdictError, Question, Verdict, VerdictAction
+from livereactor.moderation.port import NotAskedError, NoVerdictError, Question, Verdict, VerdictAction
 from livereactor.protocol.moderated import ROUTE, JudgedBody, QuestionBody, QuestionText
 
-TIMEOUT: Final = 60.0  # seconds of silence; a coordinator has decided before, with an answer or without one
+TIMEOUT: Final = 95.0  # seconds of silence; a coordinator has decided before, with an answer or without one
+_TOO_MUCH: Final = (413, 429)
 
 
 class RelayModerator:
@@ -41,6 +42,8 @@ class RelayModerator:
         try:
             path = ROUTE.format(sid=quote(question.session, safe=""))
             answer = await self._http.post(path, content=asked.model_dump_json(exclude_none=True))
+            if answer.status_code in _TOO_MUCH:
+                raise NotAskedError(f"the coordinator answered status {answer.status_code}")
             if answer.status_code != 200:
                 raise NoVerdictError(f"the coordinator answered status {answer.status_code}")
             judged = JudgedBody.model_validate_json(answer.content)

@@ -141,6 +141,7 @@ async def ask_worker(
 )
 async def judge_content(
     sid: str,
+    request: Request,
     reach: Reach,
     asked: Annotated[QuestionBody, json_body(QuestionBody)],
     moderation: Annotated[Moderation | None, app_part("moderation")],
@@ -149,7 +150,7 @@ async def judge_content(
     session = await reach.must_hold(sid)
     if moderation is None:
         raise NotFoundError("this coordinator has no moderator; set [moderation] url or callable")
-    judged = await moderation.judge(session, asked)
+    judged = await while_connected(request, moderation.judge(session, asked))
     return body_response(
         JudgedBody(
             action=judged.action.value, message=judged.message, categories=list(judged.categories), code=judged.code

@@ -91,10 +91,12 @@ async def create_session(
     moderation: Annotated[Moderation | None, app_part("moderation")],
 ) -> Response:
     """Create a session: assigned at once if a worker is free, otherwise queued. Poll `GET /sessions/{sid}`."""
-    if moderation is not None:
-        caller.need("control")
-        await moderation.must_allow_start(caller, asked)
     key = request.headers.get("idempotency-key")
+    if moderation is not None and moderation.asks_about(asked):
+        # Whoever may not start a session asks no question.
+        if (before := await service.may_create(caller, asked, idempotency_key=key)) is not None:
+            return body_response(before, 201)
+        await while_connected(request, moderation.must_allow_start(caller, asked))
     return body_response(await service.create(caller, asked, idempotency_key=key), 201)
 
 
