@@ -320,6 +320,9 @@ async def test_one_connection_too_many_is_429_with_retry_after() -> None:
             assert answer.json()["code"] == "RATE_LIMITED"
             assert "2 of 2" in answer.json()["error"]
             assert float(answer.headers["retry-after"]) > 0
+        unread = {**body, "sdp_offer": "no SDP at all"}  # who gets no place has no offer read
+        path = served.path(sid, "connections/2000/sdp_params")
+        assert (await served.http.post(path, json=unread)).status_code == 429
         again = await served.client(sid, number=first.number, method="PUT")  # a reconnect is not one more
         assert (await again.told()).endswith("level=1")
 

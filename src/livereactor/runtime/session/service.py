@@ -451,6 +451,7 @@ class Runtime:
         """
         self._connection_ids.check(connection, caller, self.members.connections)
         sender = Sender(caller, rank_of(role, link))
+        self.members.check_place(connection, role, link)  # costs less than reading the offer, which may be long
         description = self.peers.check(body, sender)
         self.dispatch(Offered(connection, role, link, flat=connection == FLAT_CONNECTION))
         self._connection_ids.claim(connection, caller)
