@@ -19,8 +19,8 @@ GROWTH: Final = 4  # bytes of an answer for each of the offer
 FIRST: Final = 16_384  # bytes of the shortest answer
 SECONDS: Final = 20.0  # for what takes milliseconds
 _loop: Final = asyncio.new_event_loop()
-# aiortc leaves the task that waited for a connection to the collector, which asyncio would say for every offer.
-_loop.set_exception_handler(lambda *_: None)
+_left: Final[list[str]] = []  # what asyncio says of exceptions that nobody took; a client could cause each in the log
+_loop.set_exception_handler(lambda _, context: _left.append(f"{context['message']}: {context.get('exception')!r}"))
 
 
 @cache
@@ -49,7 +49,13 @@ def _driven(make: Callable[[], Engine]) -> Callable[[bytes], object]:
         text, _, rest = data.decode("utf-8", "replace").partition("\0")
         offer = parse_offer(text)
         uses = {part.mid: Use.SEND if part.receives else Use.RECEIVE for part in offer.media}
-        return _loop.run_until_complete(asyncio.wait_for(_accepted(_engine(make), text, uses, rest), SECONDS))
+        try:
+            return _loop.run_until_complete(asyncio.wait_for(_accepted(_engine(make), text, uses, rest), SECONDS))
+        finally:
+            gc.collect()  # asyncio says it once the task is collected
+            said = [*_left]
+            _left.clear()
+            assert not said, f"left to the loop: {said}"
 
     return read
 
