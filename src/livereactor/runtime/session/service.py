@@ -491,13 +491,7 @@ class Runtime:
         return await self.peers.answer(connection)
 
     async def candidates(
-        self,
-        connection: int,
-        candidates: list[Candidate],
-        *,
-        role: Role = "owner",
-        caller: str = "",
-        link: str = "",
+        self, connection: int, candidates: list[Candidate], *, role: Role = "owner", caller: str = "", link: str = ""
     ) -> None:
         """Add candidates to an offer that came or will come; see `offer` for the client's `role`, `caller` and `link`.
 
