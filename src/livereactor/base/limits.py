@@ -32,6 +32,7 @@ class Limits:
     format_silence: float = 1.0  # after this much silence a connection is taken for a listening v0 client
     client_silence: float = 20.0  # official clients ping every 5 or 10 s, so two pings may be lost
     offer_to_live: float = 30.0  # an offer whose peer never comes up frees its slot
+    video_pixels: int = 4096 * 2304  # of a frame of received video: 4K cameras; 16383x16383 has few bytes on the wire
     input_frames: int = 128  # frames an input track keeps for the model
     # one share link
     link_connections: int = 2  # of them for one share link; the settings make it two below max_connections

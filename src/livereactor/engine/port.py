@@ -62,6 +62,7 @@ class PeerConfig:
         video_codecs: what our video outputs can be given, preferred first: the first of them that a section offers is
             negotiated, and a section that offers none is inactive.
         receive_bytes: the largest chunked message that is put together here, where the adapter can tell.
+        video_pixels: most of a frame of received video; a peer that sends a larger one fails, with this as the reason.
         admit: asked about each message with the label of its channel and its bytes, on the thread where it arrives; one
             that is not admitted is dropped. None = all are.
     """
@@ -77,6 +78,7 @@ class PeerConfig:
     min_bps: int | None = None
     video_codecs: tuple[VideoCodec, ...] = (VideoCodec.VP8, VideoCodec.H264)
     receive_bytes: int = Limits().chunked_message_bytes
+    video_pixels: int = Limits().video_pixels
     admit: Admit | None = None
 
 

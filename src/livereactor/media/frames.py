@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
@@ -79,3 +80,26 @@ class EncodedFrame:
     height: int
     captured_us: int
     user_data: bytes = b""
+
+
+class PixelBound:
+    """Most pixels of a frame of one peer; the first frame over it is reported, once.
+
+    Args:
+        most: as `PeerConfig.video_pixels` says.
+        exceeded: called with the reason, on the thread where the frame is.
+    """
+
+    def __init__(self, most: int, exceeded: Callable[[str], None]) -> None:
+        self._most, self._exceeded = most, exceeded
+        self._is_exceeded = False
+
+    def takes(self, width: int, height: int) -> bool:
+        """Whether a frame of this size may go on; none may after one that was too large."""
+        if width * height > self._most and not self._is_exceeded:
+            self._is_exceeded = True
+            self._exceeded(
+                f"the client sent video of {width}x{height} = {width * height:,} pixels and {self._most:,} are taken "
+                "(video_pixels); connect again and send smaller video"
+            )
+        return not self._is_exceeded

@@ -92,6 +92,7 @@ def peer_config(settings: Settings) -> PeerConfig:
         relay_only=settings.turn.relay_only,
         port_range=settings.runtime.media_ports(),
         public_addresses=public_addresses(settings.runtime.public_address),
+        video_pixels=limits(settings).video_pixels,
     )
 
 

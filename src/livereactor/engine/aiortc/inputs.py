@@ -22,7 +22,7 @@ from aiortc.rtcrtpreceiver import NackGenerator
 from livereactor.base.exit_gate import EXIT_GATE
 from livereactor.engine.aiortc.frame_tags import FrameTag, split_tag
 from livereactor.engine.port import Kind
-from livereactor.media.frames import Frame, Pixels, Sound, VideoCodec
+from livereactor.media.frames import Frame, PixelBound, Pixels, Sound, VideoCodec
 
 # RTP packets put together again, for the least delay. Pure: `now` is passed in.
 # aiortc's own buffer gives a frame out when the next one begins (one interval late) and waits for 512 packets at a
@@ -192,6 +192,13 @@ def is_vp8_key(data: bytes) -> bool:
     return len(data) >= 10 and not data[0] & 1 and data[3:6] == b"\x9d\x01\x2a"
 
 
+def vp8_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a VP8 key Frame has in its header, without their scaling; None for another Frame."""
+    if not is_vp8_key(data):
+        return None
+    return (data[6] | data[7] << 8) & 0x3FFF, (data[8] | data[9] << 8) & 0x3FFF
+
+
 def is_h264_key(data: bytes) -> bool:
     """An IDR slice is in it (ITU-T H.264, table 7-1); Annex B."""
     at = data.find(b"\x00\x00\x01")
@@ -231,11 +238,12 @@ class AiortcInput:
 
     Args:
         mid, kind: of the section.
+        pixels: of the peer.
         codec: of a video section.
     """
 
-    def __init__(self, mid: str, kind: Kind, codec: VideoCodec = VideoCodec.VP8) -> None:
-        self.mid, self._codec = mid, codec
+    def __init__(self, mid: str, kind: Kind, pixels: PixelBound, codec: VideoCodec = VideoCodec.VP8) -> None:
+        self.mid, self._pixels, self._codec = mid, pixels, codec
         self.kind: Kind = kind
         self._frames: Callable[[Frame], None] | None = None
         self._sounds: Callable[[Sound], None] | None = None
@@ -320,10 +328,13 @@ class AiortcInput:
                 self._broken.set()
 
     def _decode_video(self, decoder: Any, whole: Whole) -> None:
+        """Decode a Frame and deliver it. VP8 is measured before it is decoded; H.264 after, before it becomes RGB."""
         data, tag = split_tag(whole.data)
+        if self._codec is VideoCodec.VP8 and (size := vp8_size(data)) is not None and not self._pixels.takes(*size):
+            return
         for picture in decoder.decode(av.Packet(data)):
             callback = self._frames
-            if callback is None:
+            if callback is None or not self._pixels.takes(picture.width, picture.height):
                 return
             self._count += 1
             tag = tag or FrameTag()

@@ -42,7 +42,7 @@ from livereactor.engine.port import (
     TrackAdded,
     Use,
 )
-from livereactor.media.frames import VideoCodec
+from livereactor.media.frames import PixelBound, VideoCodec
 from livereactor.protocol.sdp import Description, MediaSection, answered_whole, bundled, parse_description
 
 CLOSE_TIMEOUT: Final = 5.0  # seconds; what does not end by then is left to the collector
@@ -94,6 +94,7 @@ class AiortcPeer:
         self._video: dict[str, AiortcVideoOutput] = {}
         self._audio: dict[str, AiortcAudioOutput] = {}
         self._inputs: dict[str, AiortcInput] = {}
+        self._pixels = PixelBound(config.video_pixels, self._fail)
         self._channels: list[AiortcChannel] = []
         self._by_stream: dict[int, AiortcChannel] = {}
         self._messages = MessageLimits()
@@ -288,7 +289,7 @@ class AiortcPeer:
     def _bind_input(self, section: MediaSection, transceiver: RTCRtpTransceiver) -> None:
         kind: Kind = "video" if section.kind == "video" else "audio"
         codec = self._codec(section) if kind == "video" else VideoCodec.VP8
-        self._inputs[section.mid] = track = AiortcInput(section.mid, kind, codec)
+        self._inputs[section.mid] = track = AiortcInput(section.mid, kind, self._pixels, codec)
         track.attach(transceiver.receiver)
 
     def _codec(self, section: MediaSection) -> VideoCodec:
@@ -332,6 +333,11 @@ class AiortcPeer:
             # A path that was silent for a while may come back: what is sent until then costs nothing but itself.
             self._set_ready(state in (PeerState.CONNECTED, PeerState.DISCONNECTED))
             self._post(StateChanged(state, reason))
+
+    def _fail(self, reason: str) -> None:
+        """End this Peer for what the other side did; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: the process is ending
+            self._loop.call_soon_threadsafe(self._changed, PeerState.FAILED, reason)
 
     def _set_ready(self, ready: bool) -> None:
         for output in (*self._video.values(), *self._audio.values()):

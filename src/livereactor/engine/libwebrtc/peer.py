@@ -28,12 +28,14 @@ from livereactor.engine.port import (
     Negotiated,
     PeerConfig,
     PeerEvent,
+    PeerState,
     PeerStats,
     Section,
+    StateChanged,
     TrackAdded,
     Use,
 )
-from livereactor.media.frames import Frame, Pixels, Sound, VideoCodec
+from livereactor.media.frames import Frame, PixelBound, Pixels, Sound, VideoCodec
 from livereactor.protocol.sdp import MediaSection, parse_description
 
 _Output: TypeAlias = LibwebrtcVideoOutput | LibwebrtcAudioOutput
@@ -78,6 +80,7 @@ class LibwebrtcPeer:
         self._closing: asyncio.Future[None] | None = None
         self._outputs: list[_Output] = []
         self._inputs: list[LibwebrtcInput] = []
+        self._pixels = PixelBound(config.video_pixels, self._fail)
         self._offered: list[tuple[Section, rw.Transceiver, _Output | None]] = []
         self._watch = PacerWatch(self._ask_stats, self._video_outputs)
 
@@ -284,7 +287,7 @@ class LibwebrtcPeer:
         for track, section in zip(tracks, senders, strict=False):
             kind: Kind = "video" if section.kind == "video" else "audio"
             if section.mid in wanted:
-                self._inputs.append(LibwebrtcInput(section.mid, kind, track))
+                self._inputs.append(LibwebrtcInput(section.mid, kind, track, self._pixels))
 
     def _report(self) -> None:
         """Say what was negotiated: on the loop, so after the description is in the caller's hands."""
@@ -312,6 +315,10 @@ class LibwebrtcPeer:
     def _video_outputs(self) -> Mapping[str, LibwebrtcVideoOutput]:
         return {output.mid: output for output in self._outputs if isinstance(output, LibwebrtcVideoOutput)}
 
+    def _fail(self, reason: str) -> None:
+        """End this Peer for what the other side did; from any thread."""
+        self._post(StateChanged(PeerState.FAILED, reason))
+
     def _post(self, event: PeerEvent) -> None:
         if self._transport is not None:
             self._transport.post(event)
@@ -335,8 +342,8 @@ def _accepted(answer: str, outputs: Mapping[str, _Output]) -> Negotiated:
 class LibwebrtcInput:
     """Fits the Protocol `ReceivedTrack` in port.py."""
 
-    def __init__(self, mid: str, kind: Kind, track: rw.Track) -> None:
-        self.mid = mid
+    def __init__(self, mid: str, kind: Kind, track: rw.Track, pixels: PixelBound) -> None:
+        self.mid, self._pixels = mid, pixels
         self.kind: Kind = kind
         self._track: rw.Track | None = track  # None once it is closed
         self._frames: Callable[[Frame], None] | None = None
@@ -368,7 +375,7 @@ class LibwebrtcInput:
 
     def _on_video(self, bgra: bytes, width: int, height: int, metadata: rw.FrameMetadata | None) -> None:
         callback = self._frames
-        if callback is None:
+        if callback is None or not self._pixels.takes(width, height):  # decoded already, by libwebrtc
             return
         self._count += 1
         picture = np.frombuffer(bgra, np.uint8).reshape(height, width, 4)

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -373,7 +374,8 @@ class Peers:
         early = self._early.take(record.connection, record.sender.caller)
         for candidate in early[record.early :]:
             if not _belongs(candidate, record.ufrag):
-                self._early.keep(record.connection, candidate, record.sender, self._clock())
+                with suppress(LimitError):  # no room for the next offer's; this one's are added all the same
+                    self._early.keep(record.connection, candidate, record.sender, self._clock())
         for candidate in early:
             if _belongs(candidate, record.ufrag):
                 await self._add(record, candidate)
