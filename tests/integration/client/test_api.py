@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from livereactor.client.http import api as api_module
 from livereactor.client.http.api import FLAT, Api
 from livereactor.client.http.client import Http
 from livereactor.client.http.credentials import Credentials, fetch_jwt
+from tests.tools.nginx import make_certificate
 from tests.tools.processes import free_port
 from tests.tools.script import HANGS, NIL, Fault, Script, refuses, says
 from tests.tools.scripted_server import ScriptedServer, scripted
@@ -188,6 +191,19 @@ async def test_nobody_there_is_a_network_error_that_names_the_place() -> None:
     with pytest.raises(ReactorError, match=rf"could not reach 127\.0\.0\.1:{port} \(refused\)") as gone:
         await api.create_session("m")
     assert (gone.value.code, gone.value.component, gone.value.recoverable) == ("NETWORK_ERROR", "api", True)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_no_matter_of_the_network(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path / "tls", ["IP:127.0.0.1"])
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made, made.with_name("privkey.pem"))
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls)
+    async with server:
+        api = Api(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", local=True, credentials=Credentials())
+        with pytest.raises(ReactorError, match=r"TLS: certificate verify failed.*SSL_CERT_FILE") as refused:
+            await api.create_session("m")
+        await api.aclose()
+    assert "check the address and the network" not in refused.value.message
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever() -> None:

@@ -108,3 +108,27 @@ def test_versions_are_told_with_what_to_do() -> None:
 )  # fmt: skip
 def test_retry_after_is_a_number_of_seconds_or_nothing(value: str, seconds: float | None) -> None:
     assert retry_after(answer(503, retry_after=value)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("location", "end"),
+    [
+        ("https://live.example/tokens?x=secret", ", a redirect; use https://live.example as the address"),
+        ("https://live.example:8443/tokens", ", a redirect; use https://live.example:8443 as the address"),
+        ("https://a b/", ""),
+        ("https://live.example:nan/", ""),
+        ("javascript:alert(1)", ""),
+        ("/login", ""),
+        ("", ""),
+    ],
+)
+def test_a_redirect_says_which_address_to_use(location: str, end: str) -> None:
+    assert (
+        refusal(answer(301, b"<html>moved</html>", location=location), "x").message
+        == f"x: the server answered 301{end}"
+    )
+
+
+def test_a_wait_that_the_sentence_tells_is_not_told_again() -> None:
+    told = refusal(answer(429, {"error": "close one or try again in 5 s", "retry_after": 5}), "x")
+    assert (told.message, told.retry_after) == ("close one or try again in 5 s", 5)

@@ -16,11 +16,12 @@ from typing import Any, Final, cast
 from livereactor.base.errors import PeerError
 from livereactor.base.limits import KIB
 from livereactor.client.errors import Facts, ReactorError, error_of
-from livereactor.client.http.client import HttpAnswer
+from livereactor.client.http.client import HttpAnswer, origin_of
 from livereactor.protocol.json_text import parse_json
 
 API_VERSION: Final = "1"
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,63}", re.ASCII)
+_HOST: Final = re.compile(r"[a-z0-9.-]{1,253}", re.ASCII)
 _SENTENCE: Final = 300  # characters of a server's own sentence
 _WAIT: Final = 86_400.0  # seconds; a longer wait is ignored
 _BY_STATUS: Final[Mapping[int, str]] = {
@@ -62,8 +63,8 @@ def refusal(answer: HttpAnswer, what: str, **facts: Any) -> ReactorError:
     if answer.status in (426, 501):
         return error_of("VERSION_MISMATCH", _versions(answer, sentence), **{**known, "recoverable": False})
     code = _code(answer.status, said.get("code"))
-    message = sentence or f"{what}: the server answered {answer.status}"
-    if wait is not None and "retry in" not in message:
+    message = sentence or f"{what}: the server answered {answer.status}{_elsewhere(answer)}"
+    if wait is not None and "retry in" not in message and "try again in" not in message:
         message += f"; retry in {wait:g} s"
     return error_of(code, message, **known)
 
@@ -91,6 +92,20 @@ def _code(status: int, said: object) -> str:
     if 300 <= status < 400:
         return "DECODE_FAILED"  # the protocol has no redirects
     return _BY_STATUS.get(status, "SERVER_ERROR" if status >= 500 else "BAD_REQUEST")
+
+
+def _elsewhere(answer: HttpAnswer) -> str:
+    """Return where a redirect leads, as the end of a sentence: a proxy sends `http` to `https` so. Without the path."""
+    if not 300 <= answer.status < 400:
+        return ""
+    try:
+        scheme, host, port = origin_of(answer.headers.get("location", ""))
+    except ValueError:
+        return ""
+    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        return ""
+    usual = port == (443 if scheme == "https" else 80)
+    return f", a redirect; use {scheme}://{host}{'' if usual else f':{port}'} as the address"
 
 
 def _said(body: bytes) -> dict[str, Any]:

@@ -226,7 +226,11 @@ def _place(url: str) -> str:
 
 
 def _unreachable(place: str, error: Exception) -> ReactorError:
-    return error_of("NETWORK_ERROR", f"could not reach {place} ({_why(error)}); check the address and the network")
+    why = _why(error)
+    remedy = "check the address and the network"
+    if "certificate" in why:
+        remedy = "use the name in its certificate, and set SSL_CERT_FILE if an authority of your own signed it"
+    return error_of("NETWORK_ERROR", f"could not reach {place} ({why}); {remedy}")
 
 
 def _why(error: BaseException) -> str:
