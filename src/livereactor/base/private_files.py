@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,7 @@ def private_folder(folder: Path) -> int | None:
         OSError: it cannot be made.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _closed(folder, os.O_RDONLY)
+    return _close(folder)
 
 
 def private_file(path: Path) -> int | None:
@@ -29,23 +31,33 @@ def private_file(path: Path) -> int | None:
         The mode of a file that stays open to others, because it is somebody else's; None = it is closed.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, or is no file.
     """
-    return _closed(path, os.O_RDWR | os.O_CREAT)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return close_file(path)
+    return None
 
 
-def _closed(path: Path, flags: int) -> int | None:
+def close_file(path: Path) -> int | None:
+    """Take the rights of others from a file that is there; as `private_file`.
+
+    The file is not opened: to close it would take the locks of this process, such as SQLite's, from it.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    return _close(path)
+
+
+def _close(path: Path) -> int | None:
     if os.name != "posix":
         return None
-    end = os.open(path, flags | os.O_CLOEXEC, 0o600)
-    try:
-        mode = os.fstat(end).st_mode & 0o7777
-        if not mode & _OTHERS:
-            return None
-        try:
-            os.fchmod(end, mode & ~_OTHERS)
-        except PermissionError:
-            return mode
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & _OTHERS:
         return None
-    finally:
-        os.close(end)
+    try:
+        path.chmod(mode & ~_OTHERS)
+    except PermissionError:
+        return mode
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -62,9 +63,16 @@ async def open_data(settings: Settings, *, make: bool = False) -> AsyncGenerator
 
 def open_store(settings: Settings) -> Store:
     """The database that the settings name; SQLite in the data folder, which is made, by default."""
-    if settings.store.url is not None:
-        return open_sql_store(settings.store.url)
     folder = settings.coordinator.data_dir
+    if settings.store.url is not None:
+        if folder.is_dir():  # of secrets and uploads, if of anything
+            _make_private(folder)
+        return open_sql_store(settings.store.url)
+    _make_private(folder)
+    return open_sql_store(f"sqlite:///{(folder / DATABASE).absolute()}")
+
+
+def _make_private(folder: Path) -> None:
     try:
         mode = private_folder(folder)
     except OSError as error:
@@ -78,7 +86,6 @@ def open_store(settings: Settings) -> Store:
             mode=f"{mode:04o}",
             todo=f"make it this user's (chown), or run `chmod 700 {folder}` as its owner",
         )
-    return open_sql_store(f"sqlite:///{(folder / DATABASE).absolute()}")
 
 
 def secrets_of(settings: Settings) -> Secrets:

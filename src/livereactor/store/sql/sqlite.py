@@ -19,11 +19,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from livereactor.base.errors import ConfigError
-from livereactor.base.private_files import private_file
+from livereactor.base.private_files import close_file, private_file
+from livereactor.base.sparse_log import SparseLog
 from livereactor.store.port import StoreUnavailableError, Tx
 from livereactor.store.sql.errors import ours
 from livereactor.store.sql.statements import prepared
@@ -33,6 +35,7 @@ BUSY: Final = 5.0  # seconds to wait for another process that writes (the comman
 MOST_WAITING: Final = 4096  # works; some seconds' worth, after which a caller had better come again
 _MOST_TOGETHER: Final = 128  # works in one transaction, so that none waits long for the others
 _READERS: Final = 4
+log = SparseLog(structlog.get_logger("livereactor.store"))
 
 
 class SqliteStore:
@@ -264,9 +267,17 @@ def _engine(url: URL, *, begin: str, pragmas: tuple[str, ...], pool_size: int) -
     try:
         path = Path(str(url.database))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        private_file(path)  # those beside it (-wal, -shm) get its mode
+        open_to_others = _closed_to_others(path)
     except OSError as error:
         raise ConfigError(f"store url: no file {url.database} ({error.strerror}); name another") from error
+    for file, mode in open_to_others:
+        log.warning(
+            "database is open to other users",
+            apart=str(file),
+            file=str(file),
+            mode=f"{mode:04o}",
+            todo=f"make it this user's (chown), or run `chmod 600 {file}` as its owner",
+        )
     # Connections pass between the threads of a pool, one at a time.
     arguments = {"timeout": BUSY, "check_same_thread": False}
     engine = create_engine(url, pool_size=pool_size, max_overflow=0, connect_args=arguments)
@@ -283,6 +294,15 @@ def _engine(url: URL, *, begin: str, pragmas: tuple[str, ...], pool_size: int) -
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", start)
     return engine
+
+
+def _closed_to_others(path: Path) -> list[tuple[Path, int]]:
+    """Make the file, and close it and those beside it to others; return those that stay open, with their modes."""
+    modes = [(path, private_file(path))]
+    for beside in (Path(f"{path}-wal"), Path(f"{path}-shm")):  # SQLite gives new ones the mode of the file
+        with suppress(FileNotFoundError):
+            modes.append((beside, close_file(beside)))
+    return [(file, mode) for file, mode in modes if mode is not None]
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
