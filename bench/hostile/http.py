@@ -92,6 +92,20 @@ async def connection_churn(target: Target, tally: Tally) -> None:
     await together(8, one)
 
 
+async def pipelined_requests(target: Target, tally: Tally) -> None:
+    """Write 14,000 requests at once and wait for no answer, over eight connections, five times a second each."""
+    many = b"GET / HTTP/1.1\r\n\r\n" * 14_000
+
+    async def one(_: int) -> None:
+        async for _ in paced(5):
+            async with wire(target) as (reader, writer):
+                tally.sent += 1
+                writer.write(many)
+                tally.saw(await status(reader))
+
+    await together(8, one)
+
+
 async def bodies_before_keys(target: Target, tally: Tally) -> None:
     """Post nested JSON to `/tokens` without a key, over eight connections: as large as one with a key may be."""
     body = b"[" * 32_000 + b"]" * 32_000
@@ -197,6 +211,15 @@ ATTACKS = (
         connection_churn,
         may=words("200 429"),
         must=words("200"),
+        programs=BOTH,
+    ),
+    Attack(
+        "pipelined-requests",
+        "40 times a second, 14,000 requests are written at once to a connection, and no answer is waited for",
+        "pipelined_requests",
+        pipelined_requests,
+        may=words("429 closed"),
+        must=words("429"),
         programs=BOTH,
     ),
     Attack(

@@ -62,6 +62,7 @@ class Limits:
     header_wait: float = 10.0  # seconds for a whole header, from the first byte, or from the connection's beginning
     idle_wait: float = 5.0  # seconds that a connection may be silent between two requests
     write_wait: float = 30.0  # seconds that an answer may wait without one byte of it being taken: a tunnel, a lift
+    pipelined_requests: int = 16  # of one connection without a whole answer: browsers and official clients send one
     json_body_bytes: int = 64 * KIB  # HTTP bodies that are neither an upload nor signalling: most have 200 bytes
     body_bytes: int = 1 * MIB  # HTTP bodies of signalling: an SDP has some 20 KiB, and coordinators pass it on
     answer_hold: float = 25.0  # a held GET or start_session; official clients waited 25 s without complaint

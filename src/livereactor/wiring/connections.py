@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Final, NoReturn
 
 import structlog
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from livereactor.base.errors import LivereactorError, PeerError, TooLargeError
+from livereactor.base.errors import LivereactorError, PeerError, QuotaError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.problems import problem_response
 from livereactor.web.proxies import ON_THIS_MACHINE, known_addresses
 from livereactor.web.refusals import AuditLog, reason_of
-from livereactor.web.sockets import Sockets
+from livereactor.web.sockets import RETRY_AFTER, Sockets
 from livereactor.wiring.unread import Stall, unread
 
 KEPT: Final = 64  # connections above a server's most; the upper half is for workers, who come by WebSocket
@@ -60,6 +61,18 @@ def bounded(limits: Limits, *, most: int, proxies: Iterable[str]) -> Mapping[str
     }
 
 
+class _InTurn(FlowControl):
+    """Reading that goes on when no request waits for its turn: what is read behind one that waits costs memory."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection: refused where there are too many; closed when its header is too large or late, or nobody reads.
 
@@ -93,11 +106,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        self.flow = _InTurn(transport, self.pipeline)
         entry = self.sockets.open(self, self.client[0] if self.client else None)
         if entry.refusal is not None:
             log.warning("sockets ran out", apart=type(entry.refusal).__name__, reason=entry.refusal.message)
-            status = entry.refusal.http_status
-            self.audit.refused(self.client and self.client[0], status, reason_of(status, entry.refusal, {}))
             self._refuse(entry.refusal)
             return
         if isinstance(entry.displaced, BoundedHttp):
@@ -147,12 +159,15 @@ class BoundedHttp(HttpToolsProtocol):
             refusal = self.sockets.full()
             log.warning("sockets ran out", apart=type(refusal).__name__, reason=refusal.message)
             self._end(refusal)
+        if self._running >= self.limits.pipelined_requests:
+            self._end(self._too_many())
         self._running += 1
         self.sockets.busy(self)
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.flow.resume_reading()  # the one that was begun now may have been the last that waited
         self._running, self._has_answered = self._running - 1, True
         if self._is_idle:
             self._since = self.loop.time()
@@ -191,6 +206,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._refusal = refusal
         raise refusal
 
+    def _too_many(self) -> LivereactorError:
+        most = self.limits.pipelined_requests
+        return QuotaError(
+            f"{self._running} of {most} requests of this connection are not answered (pipelined_requests); "
+            f"wait for their answers, or retry in {RETRY_AFTER:g} s",
+            quota_type="pipelined_requests",
+            limit=most,
+            current=self._running,
+            retry_after=RETRY_AFTER,
+        )
+
     def _too_large(self) -> LivereactorError:
         return TooLargeError(f"the header is over {self.limits.header_bytes} bytes; send less")
 
@@ -225,6 +251,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._refused = True
         response = problem_response(error)
         status = 431 if isinstance(error, TooLargeError) else response.status_code
+        self.audit.refused(self.client and self.client[0], status, reason_of(status, error, {}))
         again = response.headers.get("retry-after")
         head = b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n"
         late = b"" if again is None else b"retry-after: %b\r\n" % again.encode()
