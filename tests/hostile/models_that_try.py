@@ -127,6 +127,7 @@ def _reachable(asked: dict[str, Any]) -> list[str]:
 
 def _credential() -> str:
     """What this process shows the coordinator, which is in its memory and nowhere else."""
+    gc.unfreeze()  # what the worker took out of garbage collection is not listed
     [options] = {id(each): each for each in gc.get_objects() if isinstance(each, WorkerOptions)}.values()
     return options.secret
 
