@@ -139,20 +139,22 @@ def test_a_death_is_told_to_the_coordinator_with_the_secret_of_workers() -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("secret", "arguments", "code", "says"),
     [
-        (["--secret", "hush"], 3, "no weights"),  # as its worker ended
-        ([], 1, "no worker secret; set LIVEREACTOR_WORKER_SECRET"),
+        ("hush", [], 3, "no weights"),  # as its worker ended
+        ("", [], 1, "no worker secret; set LIVEREACTOR_WORKER_SECRET"),
+        ("", ["--secret", "hush"], 2, "No such option: --secret"),  # anybody could read it there, the model too
     ],
 )
 def test_the_command_ends_with_one_reason_and_its_code(
-    arguments: list[str], code: int, says: str, tmp_path: Path
+    secret: str, arguments: list[str], code: int, says: str, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.py").write_text("raise RuntimeError('no weights')\n")
     command = [*LIVEREACTOR, "worker", str(tmp_path / "broken.py"), "--coordinator", "http://127.0.0.1:9", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    shown = {**os.environ, "LIVEREACTOR_WORKER_SECRET": secret}
+    done = subprocess.run(command, env=shown, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
-    assert done.stderr.count("livereactor: ") == 1
+    assert done.stderr.count("livereactor: ") == (0 if arguments else 1)
     assert says in done.stderr
 
 
@@ -172,8 +174,9 @@ def test_a_wrong_secret_is_told_before_the_model_is_read(tmp_path: Path) -> None
     with HTTPServer(("127.0.0.1", 0), Coordinator) as server:
         Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        command = [*LIVEREACTOR, "worker", str(tmp_path / "broken.py"), "--coordinator", url, "--secret", "wrong"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        command = [*LIVEREACTOR, "worker", str(tmp_path / "broken.py"), "--coordinator", url]
+        shown = {**os.environ, "LIVEREACTOR_WORKER_SECRET": "wrong"}
+        done = subprocess.run(command, env=shown, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2, done.stderr
     assert "it must equal `[coordinator] worker_secret` there" in done.stderr
 

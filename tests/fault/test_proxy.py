@@ -131,10 +131,11 @@ def site(hosts: tuple[Namespace, Namespace], tmp_path_factory: pytest.TempPathFa
                 nginx(REPOSITORY / "deploy/nginx.conf", tmp_path_factory.mktemp("nginx"), host=SERVER, names=(NAME,))
             )
         url = f"https://{SERVER}"
-        command = [*LIVEREACTOR, "worker", MODEL, "--coordinator", url, "--id", "far", "--secret", WORKER_SECRET]
+        command = [*LIVEREACTOR, "worker", MODEL, "--coordinator", url, "--id", "far"]
         with client.inside():
             # Only for a certificate that no public authority vouches for.
             more = {"SSL_CERT_FILE": str(proxy.certificate), "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1"}
+            more["LIVEREACTOR_WORKER_SECRET"] = WORKER_SECRET
             stack.enter_context(background(command, url=url, log_path=folder / "worker", environment=more))
         yield Site(client, ssl.create_default_context(cafile=proxy.certificate), coordinator)
 

@@ -86,7 +86,8 @@ def service(net: Internet, relay: Coturn, tmp_path_factory: pytest.TempPathFacto
         "LIVEREACTOR_COORDINATOR__WORKER_SECRET": _WORKER_SECRET,
     }
     url = f"http://{COORDINATOR}:8080"
-    command = [*LIVEREACTOR, "worker", "examples/conformance.py", "--coordinator", url, "--secret", _WORKER_SECRET]
+    command = [*LIVEREACTOR, "worker", "examples/conformance.py", "--coordinator", url]
+    shown = {**SMALL, "LIVEREACTOR_WORKER_SECRET": _WORKER_SECRET}
     with ExitStack() as stack:
         with net.public.inside():
             serving = livereactor_serve(
@@ -98,7 +99,7 @@ def service(net: Internet, relay: Coturn, tmp_path_factory: pytest.TempPathFacto
             )
             made = stack.enter_context(serving)
         with net.worker.host.inside():
-            stack.enter_context(background(command, url=url, log_path=folder / "worker", environment=SMALL))
+            stack.enter_context(background(command, url=url, log_path=folder / "worker", environment=shown))
         made.wait_until(lambda: "worker registered" in made.log(), timeout=60.0)
         yield made
 

@@ -216,8 +216,9 @@ async def test_a_worker_elsewhere_leaves_its_clips_with_the_coordinator_and_they
         pytest.skip("a stand-alone runtime has no workers")
     secret = {"LIVEREACTOR_COORDINATOR__WORKER_SECRET": SECRET}
     with livereactor_serve([], log_path=tmp_path / "log", environment=secret, data_dir=tmp_path / "data") as served:
-        command = [*LIVEREACTOR, "worker", CONFORMANCE, "--coordinator", served.url, "--secret", SECRET]
-        with background(command, url=served.url, log_path=tmp_path / "worker", environment=ENVIRONMENT) as worker:
+        command = [*LIVEREACTOR, "worker", CONFORMANCE, "--coordinator", served.url]
+        shown = {**ENVIRONMENT, "LIVEREACTOR_WORKER_SECRET": SECRET}
+        with background(command, url=served.url, log_path=tmp_path / "worker", environment=shown) as worker:
             served.wait_until(lambda: "worker registered" in served.log(), timeout=60.0)
             reactor = make(served)
             await reactor.connect()

@@ -42,13 +42,6 @@ MODEL_FAILED: Final = 3
 
 _Target = Annotated[str, typer.Argument(help="Model to run: a file, file.py:Class, or a folder with a model.py.")]
 _Coordinator = Annotated[str, typer.Option(help="URL of the coordinator, such as http://host:8080.")]
-_Secret = Annotated[
-    str | None,
-    typer.Option(
-        help="A credential from `livereactor workers mint`, or the coordinator's worker secret.",
-        show_default="LIVEREACTOR_WORKER_SECRET",
-    ),
-]
 _Id = Annotated[
     str | None, typer.Option("--id", help="Name of this worker in lists.", show_default="host name and random digits")
 ]
@@ -58,7 +51,6 @@ _Json = Annotated[bool, typer.Option("--json", help="Log one JSON object per lin
 def worker(
     coordinator: _Coordinator,
     target: _Target = "model.py",
-    secret: _Secret = None,
     worker_id: _Id = None,
     json_lines: _Json = False,
     pooled: Annotated[bool, typer.Option("--pooled", hidden=True)] = False,
@@ -68,11 +60,14 @@ def worker(
 
     The worker dials out, so it only needs open ports for media. If its process dies, the coordinator learns of it at
     once and another process starts. Ctrl-C lets its session finish; a second Ctrl-C stops at once.
+
+    LIVEREACTOR_WORKER_SECRET has a credential from `livereactor workers mint`, or the coordinator's worker secret. No
+    option takes it: the model, and anybody on the machine, can read command lines.
     """
     confinement = confine_as_told() if pooled or supervised else None  # before anything starts a thread
     if worker_id is not None and not re.fullmatch(r"[\w.\-]{1,64}", worker_id):
         raise UsageError(f"--id {worker_id[:80]!r} is not valid; use up to 64 letters, digits, '_', '-' and '.'")
-    secret = secret or os.environ.get(SECRET)
+    secret = os.environ.get(SECRET)
     if not secret:
         raise ConfigError(
             f"no worker secret; set {SECRET} to what `livereactor workers mint` prints, or to the worker secret"
@@ -100,8 +95,9 @@ def spare_worker() -> None:
     from livereactor.wiring.worker import await_orders
 
     if (orders := await_orders(sys.stdin.buffer)) is not None:
-        shown = orders.credential or None
-        worker(orders.coordinator, orders.target, secret=shown, worker_id=orders.worker, pooled=True)
+        if orders.credential:
+            os.environ[SECRET] = orders.credential  # `worker` takes it out at once
+        worker(orders.coordinator, orders.target, worker_id=orders.worker, pooled=True)
 
 
 def _supervise(target: str, resolved: Resolved, coordinator: str, secret: str, *, name: str | None) -> int:
