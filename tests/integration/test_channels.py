@@ -113,6 +113,7 @@ async def test_messages_wait_for_the_first_frame_in_order_and_in_its_format() ->
         quiet, loud = await served.client(sid), await served.client(sid)
         for number in range(70):
             await loud.command("echo", text=str(number))
+        await loud.synced()  # what is said to all follows the reply, and precedes the outcome of the next command
         assert quiet.side.unread("data") == 0
         quiet.say(m.Ping())
         heard = [(await quiet.hear()).data["text"] for _ in range(64)]

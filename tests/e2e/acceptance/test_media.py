@@ -158,19 +158,25 @@ async def test_a_further_viewer_costs_a_third_at_most_and_sees_a_frame_within_a_
     assert (together - alone) / 3 <= 0.35 * alone
 
 
-@in_one_of_three
 async def test_no_step_runs_while_nobody_receives(join: Any, server: Program) -> None:
+    """By how much the processor rests is M2 of the bench; here it is compared with itself, on any machine."""
     viewer = await join()
+    process = psutil.Process(server.pid)
+
+    async def cpu_over(seconds: float) -> float:
+        before = process.cpu_times()
+        await viewer.ask("frames_for", seconds=seconds)
+        after = process.cpu_times()
+        return after.user + after.system - before.user - before.system
+
     await viewer.frames(10)
+    streaming = await cpu_over(3.0)
     await viewer.ask("pause", track="main_video")
     await viewer.ask("frames_for", seconds=0.2)
-    process = psutil.Process(server.pid)
     emitted = (await viewer.command("get_state"))["data"]["emitted"]
-    before = process.cpu_times()
-    await viewer.ask("frames_for", seconds=3.0)
-    after = process.cpu_times()
+    paused = await cpu_over(3.0)
     assert (await viewer.command("get_state"))["data"]["emitted"] == emitted
-    assert (after.user + after.system - before.user - before.system) / 3.0 < 0.02
+    assert paused < streaming / 4
 
 
 async def test_floats_with_channels_first_arrive_as_they_were(join: Any, start: Start, tmp_path: Path) -> None:
