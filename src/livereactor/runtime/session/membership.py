@@ -52,6 +52,14 @@ def _full(message: str) -> UnavailableError:
     return UnavailableError(message, code="RATE_LIMITED", retry_after=PLACE_RETRY)
 
 
+def _may_only_watch(what_needs: str) -> str:
+    """Return the refusal of a viewer: what its link lacks, and who can give it."""
+    return (
+        f"this connection may only watch; {what_needs} the scope `control`: "
+        "ask the owner of the session for a link or token that grants it"
+    )
+
+
 def _clients(state: SessionState) -> Mapping[type[e.MembershipEvent], SessionState]:
     """Return the row of clients' events: they leave the state as it is, or are refused with an error for the client."""
     events: tuple[type[e.MembershipEvent], ...] = (
@@ -295,7 +303,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
         """
         member = self._member(connection)
         if member.role == "viewer":
-            raise ForbiddenError("this connection may only watch; ask for the role 'owner' to send commands")
+            raise ForbiddenError(_may_only_watch("commands need"))
         if not self.is_open():
             raise IllegalTransitionError("Session", self.state.value, "a command")
         self._timers.commanded(now)
@@ -356,7 +364,7 @@ class Membership(Machine[SessionState, e.MembershipEvent, e.MembershipEffect]):
             names = ", ".join(self._inputs) or "none"
             return f"no input track {track[:80]!r}; declared: {names}"
         if member.role == "viewer":
-            return "this connection may only watch; ask for the role 'owner' to publish"
+            return _may_only_watch("publishing needs")
         if not self.is_open():
             return "the session has ended; start another"
         holder = self._publishers[track]

@@ -216,11 +216,13 @@ def test_a_replacement_that_never_comes_up_orphans_the_session(act: Acting) -> N
 
 def test_a_viewer_watches_but_neither_commands_nor_publishes(act: Acting) -> None:
     act.connect(role="viewer")
-    with pytest.raises(ForbiddenError):
+    with pytest.raises(ForbiddenError) as commanding:
         act.tell(CommandReceived(5000))
     act.tell(e.PublishRequested(5000, "webcam", "1"))
     (refused,) = act.of(e.RefusePublish)
     assert refused.code == "FORBIDDEN"
+    for told in (commanding.value.message, refused.message):
+        assert "the scope `control`: ask the owner of the session" in told
     assert act.tell(e.ResumeRequested(5000, "main_video"))
 
 
