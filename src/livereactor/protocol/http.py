@@ -370,11 +370,21 @@ def read_body(model: type[_Model], raw: bytes, *, limit: int = BODY_BYTES) -> _M
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part)[:60] for part in first["loc"]) or "it"
     reason = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] == "model_type":  # pydantic names our class, which no client knows
+        reason = f"want an object{_fields_of(first.get('ctx', {}).get('class_name'))}"
     others = error.error_count() - 1
     return f"{place}: {reason}" + (f" (and {others} more)" if others else "")
+
+
+def _fields_of(name: str | None) -> str:
+    """Return the fields of the body of this name, as a client writes them."""
+    kind = next((each for each in Body.__subclasses__() if each.__name__ == name), None)
+    fields = kind.model_fields.items() if kind is not None else ()
+    shown = ", ".join(f'"{field.alias or each}": …' for each, field in fields)
+    return f" such as {{{shown}}}" if shown else ""
 
 
 def problem(error: LivereactorError) -> dict[str, Any]:

@@ -69,6 +69,17 @@ def test_candidates_read_as_python_sends_them() -> None:
             "the body: starting_input.states: extra inputs are not permitted",
         ),
         (http.UploadRequest, b"{}", "the body: name: field required (and 2 more)"),
+        (
+            http.CreateSession,
+            b'{"model":"pond"}',
+            'the body: model: want an object such as {"name": …, "version": …}',
+        ),
+        (http.CreateSession, b'{"model":{"name":1}}', "the body: model.name: input should be a valid string"),
+        (
+            http.CreateSession,
+            b'{"model":{"name":"pond"},"ice_servers":["stun:a"]}',
+            'the body: ice_servers.0: want an object such as {"uris": …, "credentials": …}',
+        ),
     ],
 )
 def test_a_wrong_body_is_one_readable_sentence(model: type[http.Body], raw: bytes, message: str) -> None:
