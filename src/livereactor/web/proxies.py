@@ -6,6 +6,7 @@ Behind it a request has its client's own address, and the scheme and host under 
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
@@ -49,7 +50,8 @@ class BehindProxies:
 
     def __init__(self, app: ASGIApp, proxies: Iterable[str] = ON_THIS_MACHINE) -> None:
         self._app = app
-        self._known = [network_of(each) for each in proxies]
+        self._given = tuple(proxies)
+        self._known = [network_of(each) for each in self._given]
         self._troubles = SparseLog(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +69,12 @@ class BehindProxies:
         if peer is None:
             return scope
         if not self._knows(peer):
-            self._troubles.warning("not a trusted proxy: its forwarding headers are ignored", address=str(peer))
+            self._troubles.warning(
+                "not a trusted proxy: its forwarding headers are ignored",
+                address=str(peer),
+                todo=f"if it is your proxy, set proxies = {json.dumps([*self._given, str(peer)])} in [coordinator] for "
+                "serve, in [runtime] for run; if not, do nothing",
+            )
             return scope
         scope = {**scope, "client": self._client(scope["client"], hops)}
         if (scheme := _first(said.get(_PROTO, "")).lower()) in ("http", "https"):

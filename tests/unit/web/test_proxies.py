@@ -69,6 +69,7 @@ def test_nobody_else_is_believed_and_the_log_says_so() -> None:
     assert host_of(request) == FAR
     assert base_url(request) == "http://127.0.0.1:8080"
     assert [(each["log_level"], each["address"]) for each in logs] == [("warning", FAR)]
+    assert f'set proxies = ["127.0.0.1", "::1", "{FAR}"] in [coordinator]' in logs[0]["todo"]
 
 
 def test_who_claims_to_be_behind_a_proxy_is_never_on_this_machine() -> None:
