@@ -102,9 +102,21 @@ def _processes(asked: dict[str, Any]) -> Tried:
             f"descriptors of {name}": lambda place=place: _opened(place),
             f"trace of {name}": lambda pid=pid: _traced(pid),
             f"limits of {name}": lambda pid=pid: resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0)) and "set",
+            f"priority of {name}": lambda pid=pid: os.setpriority(os.PRIO_PROCESS, pid, 1) or "set",
+            f"scheduler of {name}": lambda pid=pid: _scheduled(pid),
             f"signal to {name}": lambda pid=pid: os.kill(pid, signal.SIGCONT) or "sent",
         }
-    return tried
+    return tried | {"affinity of the parent": lambda: _pinned(os.getppid())}
+
+
+def _pinned(pid: int) -> str:
+    os.sched_setaffinity(pid, os.sched_getaffinity(pid))
+    return "pinned"
+
+
+def _scheduled(pid: int) -> str:
+    os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+    return "set"
 
 
 def _secrets_in(line: bytes) -> list[str]:

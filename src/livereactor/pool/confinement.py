@@ -5,7 +5,8 @@ On Linux, in this order, before the process has threads, each of which would hav
 - A mount namespace covers each hidden folder by an empty one. Where a user may not make one, Landlock denies them.
 - Landlock forbids to undo that, to trace or signal processes outside, to reach their abstract sockets, and to make
   devices.
-- A filter of system calls forbids to set other processes' limits, which would end them or make them dump their memory.
+- A filter of system calls forbids to set other processes' limits, which would end them or make them dump their memory,
+  and their priorities, which would starve them.
 - No privileges are gained by programs that it starts. Root loses those that reach around mounts.
 - It leaves a hidden folder that it was started in, and writes no core file, which others of its user could read.
 
@@ -29,7 +30,7 @@ from contextlib import suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 CONFINED: Final = "LIVEREACTOR_WORKER_CONFINED"  # variable with the folders to hide, by `os.pathsep`; absent = none
 
@@ -47,13 +48,42 @@ _WRITE_FILE, _READ_FILE, _READ_DIR, _MAKE_BLOCK, _REFER, _TRUNCATE = 1 << 1, 1 <
 _REMOVE_AND_MAKE: Final = sum(1 << bit for bit in range(4, 13))  # REMOVE_DIR to MAKE_SYM
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNAL = 1 << 0, 1 << 1
 _FILTER_MODE: Final = 2
-_LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06  # BPF: load a word, jump if it equals, return
+_LOAD, _EQUAL, _JUMP, _RETURN = 0x20, 0x15, 0x05, 0x06  # BPF: load a word, jump if it equals, jump, return
 _ALLOW, _DENY = 0x7FFF0000, 0x00050000 | 1  # with EPERM
-_NUMBER, _ARCHITECTURE, _PROCESS, _NEW_LIMIT = 0, 4, 16, 32  # offsets in struct seccomp_data, with two arguments
-# AUDIT_ARCH_ and number of prlimit64, by machine, also for its programs of 32 bits and for x32.
-_PRLIMIT: Final = {
-    "x86_64": ((0xC000003E, 302), (0xC000003E, 0x40000000 | 302), (0x40000003, 340)),
-    "aarch64": ((0xC00000B7, 261), (0x40000028, 369)),
+_NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
+_FIRST, _SECOND, _THIRD = 16, 24, 32  # of arguments, the lower half of each
+_PRIO_PROCESS, _IOPRIO_PROCESS = 0, 1
+_MOST_NUMBERS: Final = 500  # in a filter, which has at most 4096 instructions for three architectures
+
+# BPF instructions: code, how many are skipped where it holds and where not, operand.
+_Steps = Sequence[tuple[int, int, int, int]]
+
+
+class _Calls(NamedTuple):
+    """Numbers of the system calls that name another process, of one architecture."""
+
+    architecture: int  # AUDIT_ARCH_
+    prlimit64: int
+    setpriority: int
+    ioprio_set: int
+    sched_setparam: int
+    sched_setscheduler: int
+    sched_setattr: int
+    sched_setaffinity: int
+
+
+_X86_64: Final = _Calls(0xC000003E, 302, 141, 251, 142, 144, 314, 203)
+# By machine, also for its programs of 32 bits and for x32.
+_CALLS: Final = {
+    "x86_64": (
+        _X86_64,
+        _Calls(_X86_64.architecture, *(0x40000000 | each for each in _X86_64[1:])),
+        _Calls(0x40000003, 340, 97, 289, 154, 156, 351, 241),
+    ),
+    "aarch64": (
+        _Calls(0xC00000B7, 261, 140, 30, 118, 119, 274, 122),
+        _Calls(0x40000028, 369, 97, 314, 154, 156, 380, 241),
+    ),
 }
 
 
@@ -80,7 +110,7 @@ def confine(hidden: Sequence[Path], *, mounts: bool = True) -> Confinement:
     _leave(folders)
     with suppress(OSError):
         _call("prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _keep_limits_of_others()
+        _leave_others_as_they_are()
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
@@ -173,28 +203,95 @@ def _leave(hidden: Sequence[Path]) -> None:
         os.chdir("/")
 
 
-def _keep_limits_of_others() -> None:
-    """Forbid to set the limits of a process that is named by its number; raises OSError where that cannot be."""
-    program = b""
-    for architecture, number in _PRLIMIT.get(platform.machine(), ()):
-        steps = (  # an instruction, how many are skipped where it holds and where not, its operand
-            (_LOAD, 0, 0, _ARCHITECTURE),
-            (_EQUAL, 0, 9, architecture),
-            (_LOAD, 0, 0, _NUMBER),
-            (_EQUAL, 0, 7, number),
-            (_LOAD, 0, 0, _PROCESS),
-            (_EQUAL, 5, 0, 0),  # itself
-            (_LOAD, 0, 0, _NEW_LIMIT),
-            (_EQUAL, 0, 2, 0),
-            (_LOAD, 0, 0, _NEW_LIMIT + 4),
-            (_EQUAL, 1, 0, 0),  # a null pointer: it reads
-            (_RETURN, 0, 0, _DENY),
-        )
-        program += b"".join(struct.pack("=HBBI", *each) for each in steps)
-    program += struct.pack("=HBBI", _RETURN, 0, 0, _ALLOW)
+def _leave_others_as_they_are() -> None:
+    """Forbid to set limits, priorities and scheduling of other processes; raises OSError where that cannot be.
+
+    A filter sees the numbers in a call, and not whose they are. A process may name itself, as 0 or by its number. Its
+    threads have numbers of their own, which are not known yet, and libraries pin them to processors by these. So
+    affinity is refused for the process that started this one and that process's threads of now, by their numbers.
+    Exact would be a namespace of processes, which needs another process that waits for this one, or a process beside
+    each model that the kernel asks. Neither is worth it: a model may take all processors anyway.
+    """
+    own, started_by = os.getpid(), os.getppid()
+    elders = [started_by] if started_by else []  # 0 = outside this container, and to a system call oneself
+    with suppress(OSError):
+        elders += [int(each.name) for each in Path(f"/proc/{started_by}/task").iterdir()]
+    program = b"".join(
+        _packed(_of_architecture(calls, own, elders[:_MOST_NUMBERS])) for calls in _CALLS.get(platform.machine(), ())
+    )
+    program += _packed([(_RETURN, 0, 0, _ALLOW)])
     kept = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: the number of instructions, and where they are.
     _call("prctl", _SET_SECCOMP, _FILTER_MODE, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept)), 0, 0)
+
+
+def _packed(steps: _Steps) -> bytes:
+    return b"".join(struct.pack("=HBBI", *each) for each in steps)
+
+
+def _of_architecture(calls: _Calls, own: int, elders: Sequence[int]) -> _Steps:
+    scheduling = (calls.sched_setparam, calls.sched_setscheduler, calls.sched_setattr)
+    verdicts: dict[int, _Steps] = {
+        calls.prlimit64: _limits(own),
+        calls.setpriority: _priority(_PRIO_PROCESS, own),
+        calls.ioprio_set: _priority(_IOPRIO_PROCESS, own),
+        **dict.fromkeys(scheduling, _scheduling(own)),
+        calls.sched_setaffinity: _affinity(elders),
+    }
+    steps = [
+        step
+        for number, verdict in verdicts.items()
+        for step in ((_LOAD, 0, 0, _NUMBER), *_only_if(number, verdict))
+    ]  # fmt: skip
+    return [(_LOAD, 0, 0, _ARCHITECTURE), *_only_if(calls.architecture, steps)]
+
+
+def _only_if(value: int, steps: _Steps) -> _Steps:
+    """Return these steps behind a condition; they may be more than a conditional jump can skip."""
+    return [(_EQUAL, 1, 0, value), (_JUMP, 0, 0, len(steps)), *steps]
+
+
+def _limits(own: int) -> _Steps:
+    """Allow to set one's own, and to read those of others."""
+    return [
+        (_LOAD, 0, 0, _FIRST),
+        (_EQUAL, 6, 0, 0),
+        (_EQUAL, 5, 0, own),
+        (_LOAD, 0, 0, _THIRD),  # where the new limit is
+        (_EQUAL, 0, 2, 0),
+        (_LOAD, 0, 0, _THIRD + 4),
+        (_EQUAL, 1, 0, 0),  # a null pointer: it reads
+        (_RETURN, 0, 0, _DENY),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _priority(process: int, own: int) -> _Steps:
+    """Allow to set one's own; a group or a user has others in it."""
+    return [
+        (_LOAD, 0, 0, _FIRST),
+        (_EQUAL, 0, 3, process),
+        (_LOAD, 0, 0, _SECOND),
+        (_EQUAL, 2, 0, 0),
+        (_EQUAL, 1, 0, own),
+        (_RETURN, 0, 0, _DENY),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _scheduling(own: int) -> _Steps:
+    return [
+        (_LOAD, 0, 0, _FIRST),
+        (_EQUAL, 2, 0, 0),
+        (_EQUAL, 1, 0, own),
+        (_RETURN, 0, 0, _DENY),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _affinity(elders: Sequence[int]) -> _Steps:
+    refused = [step for each in elders for step in ((_EQUAL, 0, 1, each), (_RETURN, 0, 0, _DENY))]
+    return [(_LOAD, 0, 0, _FIRST), *refused, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _restrict(folders: Sequence[Path]) -> None:
