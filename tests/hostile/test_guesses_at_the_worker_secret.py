@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, credential
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
 from livereactor.protocol import link
 from livereactor.web.rates import ALLOWED
@@ -62,8 +63,34 @@ async def test_wrong_worker_secrets_are_counted_over_every_route_of_workers() ->
         refused = await http.get("/internal/blobs/recordings/a", headers=wrong)
         assert (refused.status_code, refused.json()["quota_type"]) == (429, "wrong_keys")
         assert (await http.post("/workers/w1/died")).status_code == 401  # none shown: no guess
-        assert (await knock(served, served.secrets.worker))[0] == 101
+        # The secret itself is not even compared, or whoever guesses it would be told. A credential cannot be guessed.
+        assert (await knock(served, served.secrets.worker))[0] == 429
+        mine = credential(served.secrets.worker, WorkerIdentity("w1", "pond"))
+        assert (await knock(served, mine))[0] == 101
         assert (await knock(served, "wrong", source="192.0.2.8"))[0] == 401
+
+
+async def test_no_other_route_tells_the_worker_secret_from_a_guess() -> None:
+    async with coordinating(OPTIONS) as served, httpx2.AsyncClient(base_url=served.url) as http:
+        for path in ("/sessions", "/models", "/health", "/no/such/route"):
+            found: dict[str, list[int]] = {}
+            for guess, source in (
+                ("wrong", f"198.51.100.{len(path)}"),
+                (served.secrets.worker, f"203.0.113.{len(path)}"),
+            ):
+                headers = {"Authorization": f"Bearer {guess}", "X-Forwarded-For": source}
+                found[guess] = [(await http.get(path, headers=headers)).status_code for _ in range(7)]
+            wrong, right = found.values()
+            assert wrong == right, path
+            assert wrong[5:] == [429, 429], path
+
+
+@pytest.mark.parametrize("anonymous", [0, 10 * ALLOWED])
+async def test_a_guess_counts_once(anonymous: int) -> None:
+    options = CoordinatorOptions(quotas=Quotas(0, 0), rates=Rates(anonymous=anonymous, creating=0))
+    async with coordinating(options) as served:
+        found = [(await knock(served, "wrong"))[0] for _ in range(ALLOWED + 1)]
+        assert found == [401] * ALLOWED + [429]
 
 
 async def test_tokens_and_keys_of_clients_are_no_guesses_at_the_worker_secret() -> None:

@@ -34,11 +34,17 @@ class FailedAttempts:
         self._limit = RateLimitItemPerMinute(ALLOWED)
         self._counter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
+    def refusal(self, peer: str | None) -> QuotaError | None:
+        """Return the refusal (429) of an address that has shown too many; to be asked before a guess is compared."""
+        if self._counter.test(self._limit, network(peer)):
+            return None
+        text = f"{ALLOWED} of {ALLOWED} wrong {self._what} a minute came from this address; mend it, retry in 60 s"
+        return QuotaError(text, quota_type="wrong_keys", limit=ALLOWED, current=ALLOWED, retry_after=60)
+
     def must_not_be_too_many(self, peer: str | None) -> None:
         """Raise `QuotaError` (429) while an address has shown too many."""
-        if not self._counter.test(self._limit, network(peer)):
-            text = f"{ALLOWED} of {ALLOWED} wrong {self._what} a minute came from this address; mend it, retry in 60 s"
-            raise QuotaError(text, quota_type="wrong_keys", limit=ALLOWED, current=ALLOWED, retry_after=60)
+        if (refusal := self.refusal(peer)) is not None:
+            raise refusal
 
     def count(self, peer: str | None) -> None:
         """Count a wrong key."""

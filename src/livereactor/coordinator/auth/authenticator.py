@@ -29,6 +29,8 @@ from livereactor.web.rates import FailedAttempts
 
 GUEST: Final = "guest"  # the account of everybody without credentials
 _FOUND: Final = "livereactor.holder"  # key of a scope
+_WORKER: Final = "livereactor.worker"  # key of a scope
+_OF_WORKERS: Final = ("/workers/", "/internal/")  # beginnings of the paths of workers and other coordinators
 _NOBODY: Final = "no credentials given; send Authorization: Bearer with a token from POST /tokens, or Reactor-API-Key"
 _ONLY_HERE: Final = (
     "without credentials only programs and pages of this machine are served, by a loopback name and without a proxy; "
@@ -37,6 +39,9 @@ _ONLY_HERE: Final = (
 _SINCE_KEYS: Final = (
     "this server has API keys, so everyone needs a key or token: `livereactor token` prints one, POST /tokens does "
     "for your web server; `[coordinator] guests = true` serves everyone without one"
+)
+_ONLY_WORKERS: Final = (
+    "only workers may call this; send a worker's credential, or the worker secret, as Authorization: Bearer"
 )
 _TOKEN: Final = "eyJ"  # how every JWT begins: `{"` in base64
 _NO_KEY: Final = "this is a token, not a key; pass it as `jwt`, or send it as Authorization: Bearer"
@@ -86,13 +91,14 @@ class Authenticator:
         return Caller(GUEST, SESSION_SCOPES)
 
     async def recognises(self, request: HTTPConnection) -> bool:
-        """Return whether the request shows a valid key or token, the worker secret, or a worker's credential.
+        """Return whether the request shows a valid key or token, or on a route of workers, what a worker shows.
 
-        The result stays with the request, so that a wrong key counts as one failed attempt.
+        The result stays with the request, so that a wrong key counts as one failed attempt. Elsewhere nothing is
+        compared with the worker secret: what is not a guess need not be counted.
         """
-        with suppress(UnauthorizedError):
-            self._worker(_shown_by_worker(request))
-            return True
+        if request.scope["path"].startswith(_OF_WORKERS):
+            worker = request.scope[_WORKER] = self._worker(request)
+            return isinstance(worker, WorkerIdentity)
         found = request.scope[_FOUND] = await self._holder(request)
         return isinstance(found, Caller)
 
@@ -103,23 +109,30 @@ class Authenticator:
             UnauthorizedError: it shows neither a worker's credential nor the worker secret, or a wrong one.
             QuotaError: too many wrong ones from this address.
         """
-        shown = _shown_by_worker(request)
-        try:
-            return self._worker(shown)
-        except UnauthorizedError:
-            if shown:
-                self._failed_workers.must_not_be_too_many(peer(request))
-                self._failed_workers.count(peer(request))
-            raise
+        found = request.scope.get(_WORKER) or self._worker(request)
+        if isinstance(found, LivereactorError):
+            raise found
+        return found
 
-    def _worker(self, shown: str) -> WorkerIdentity:
-        if shown.startswith(WORKER_PREFIX):
-            return identified(shown, self._secrets.worker_ring, now_at=self._unix_us() / 1e6)
-        if not self._secrets.knows_worker(shown):
-            raise UnauthorizedError(
-                "only workers may call this; send a worker's credential, or the worker secret, as Authorization: Bearer"
-            )
-        return WorkerIdentity()
+    def _worker(self, request: HTTPConnection) -> WorkerIdentity | LivereactorError:
+        """Return the worker whose credentials a request shows, or what is wrong with them."""
+        shown, origin = _shown_by_worker(request), peer(request)
+        if not shown:
+            return UnauthorizedError(_ONLY_WORKERS)
+        refusal = self._failed_workers.refusal(origin)
+        is_signed = shown.startswith(WORKER_PREFIX)  # nobody can guess one, so guesses shut no holder out
+        if refusal is not None and not is_signed:
+            return refusal
+        try:
+            if is_signed:
+                return identified(shown, self._secrets.worker_ring, now_at=self._unix_us() / 1e6)
+            if self._secrets.knows_worker(shown):
+                return WorkerIdentity()
+            raise UnauthorizedError(_ONLY_WORKERS)
+        except UnauthorizedError as error:
+            if refusal is None:
+                self._failed_workers.count(origin)
+            return refusal or error
 
     async def minter(self, request: HTTPConnection) -> Caller:
         """Return a caller with an API key (or a guest, where guests are served).
