@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from livereactor.base.errors import LivereactorError, PeerError, UnavailableError
 from livereactor.base.tasks import Changes, set_within
-from livereactor.client.errors import error_of
+from livereactor.client.errors import AuthError, error_of
 from livereactor.client.http.api import Api
 from livereactor.client.http.client import ANSWER_BYTES, Http, HttpAnswer
 from livereactor.client.http.credentials import Credentials, minted
@@ -338,7 +338,7 @@ class _Probe:
         if self._api.local:
             return ProbeStep("token", "ok", "not needed")
         if not self._credentials.are_given:
-            raise StepFailed("no credentials", "set LIVEREACTOR_API_KEY, or pass --key or --jwt")
+            return ProbeStep("token", "ok", "none: asking as a guest")
         if self._target.jwt:
             return _expiry_of(self._target.jwt)
         self._credentials.ask_for(model=(self._model or "").partition("@")[0])
@@ -347,7 +347,14 @@ class _Probe:
 
     async def _open(self) -> ProbeStep:
         assert self._api is not None
-        opened = await self._api.create_session(self._model or "")
+        try:
+            opened = await self._api.create_session(self._model or "")
+        except AuthError as error:
+            if self._credentials.are_given:
+                raise
+            raise StepFailed(
+                "the server does not serve guests", "set LIVEREACTOR_API_KEY, or pass --key or --jwt"
+            ) from error
         self._session, self._is_ours = opened.descriptor, opened.is_ours
         give_up_at = time.monotonic() + QUEUED
         while self._session.capabilities is None:

@@ -39,6 +39,7 @@ from livereactor.client.errors import (
 from livereactor.client.events import Emitter, running_loop
 from livereactor.client.http.api import Api
 from livereactor.client.http.credentials import Credentials, Resolver
+from livereactor.client.http.urls import DEFAULT_API_URL
 from livereactor.client.lifecycle import messages as w
 from livereactor.client.lifecycle.machine import ConnectionMachine
 from livereactor.client.lifecycle.states import ConnectionState
@@ -146,8 +147,9 @@ class Connection:
     ) -> None:
         """Open or join a Session, and return when it is ready; a failed or cancelled call leaves nothing behind."""
         self._check_legal(w.Connect, "connect", "already connected or connecting; call disconnect() first")
-        if not self.options.local and not (jwt or self.credentials.are_given):
-            words = "no credentials given; pass api_key, jwt or local=True"
+        # Any other server may have guests, and says itself what it wants of those whom it does not serve.
+        if self.options.url == DEFAULT_API_URL and not (jwt or self.credentials.are_given):
+            words = "no credentials given; pass api_key or jwt, api_url of a server of yours, or local=True"
             raise self._reported(AuthError(words, operation="connect"))
         await self._background.finish(TEARDOWN)
         self._check_legal(w.Connect, "connect", "already connected or connecting; call disconnect() first")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from livereactor.base.tasks import Changes
-from livereactor.client.errors import ReactorError
+from livereactor.client.errors import RateLimitedError, ReactorError
 from livereactor.client.reactor import Reactor
 from livereactor.client.tracks.track import Track
 from livereactor.media.frames import Pixels
@@ -29,12 +29,13 @@ class ProbeViewer:
     """A connected client and a log of its first video output.
 
     Attributes:
+        began: when the connection was asked for, in monotonic seconds.
         track: the first video output; None if the model has none.
         is_conformance: the model has the commands of examples/conformance.py that the figures use.
     """
 
-    def __init__(self, reactor: Reactor) -> None:
-        self.reactor = reactor
+    def __init__(self, reactor: Reactor, began: float) -> None:
+        self.reactor, self.began = reactor, began
         self._changes, loop = Changes(), asyncio.get_running_loop()
         self.watch = Watch(lambda: loop.call_soon_threadsafe(self._changes.notify))
         pictures = reactor.tracks.with_direction("recvonly").with_kind("video")
@@ -66,10 +67,21 @@ class ProbeViewer:
 
 @asynccontextmanager
 async def viewing(reactor: Reactor, timeout: float) -> AsyncGenerator[ProbeViewer]:
-    """Connect within `timeout` seconds, and clean up at the end."""
+    """Connect within `timeout` seconds, and clean up at the end.
+
+    If the server has made as many sessions in this minute as it makes for one account, wait until it makes another.
+    """
     try:
-        await reactor.connect(timeout=timeout)
-        yield ProbeViewer(reactor)
+        began = time.monotonic()
+        try:
+            await reactor.connect(timeout=timeout)
+        except RateLimitedError as error:
+            if error.retry_after is None or error.retry_after > timeout:
+                raise
+            await asyncio.sleep(error.retry_after)
+            began = time.monotonic()
+            await reactor.connect(timeout=timeout)
+        yield ProbeViewer(reactor, began)
     finally:
         await reactor.disconnect()
         reactor.close()
@@ -147,14 +159,13 @@ async def connects(plan: MeasurementPlan) -> Sequence[Result]:
     first: list[float | None] = []
     for number in range(WARM_UP + few(plan)):
         await asyncio.sleep(SETTLE)
-        began = time.monotonic()
         async with viewing(plan.make(), plan.timeout) as viewer:
             ready_at = time.monotonic()
             await viewer.until(lambda viewer=viewer: viewer.watch.count > 0 or viewer.track is None)
             seen = viewer.watch.seen
         if number >= WARM_UP:
-            ready.append((ready_at - began) * 1e3)
-            first.append((seen[0].at - began) * 1e3 if seen else None)
+            ready.append((ready_at - viewer.began) * 1e3)
+            first.append((seen[0].at - viewer.began) * 1e3 if seen else None)
         plan.tick()
     return [plan.row("P5", "connect() to ready", ready), plan.row("P5", "connect() to first frame", first)]
 

@@ -183,9 +183,10 @@ async def test_mistakes_are_told_before_anything_is_connected(arguments: list[st
 async def test_without_credentials_the_options_are_named_that_give_some(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LIVEREACTOR_API_KEY", "REACTOR_API_KEY", "LIVEREACTOR_JWT", "REACTOR_JWT"):
         monkeypatch.delenv(name, raising=False)
-    done = await ended("connect", "pond", "--url", "http://127.0.0.1:1")
+    done = await ended("connect", "pond")
     assert done.code == 2
-    assert done.log.strip() == "livereactor: no credentials given; add --key or --jwt, or --local for a runtime"
+    assert "no credentials given" in done.log
+    assert done.log.strip().endswith("; add --key or --jwt, or --local for a runtime")
 
 
 @BOTH_DOORS

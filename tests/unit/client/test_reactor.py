@@ -130,7 +130,7 @@ async def test_without_credentials_connect_is_refused_before_anything_is_asked(
         monkeypatch.delenv(f"LIVEREACTOR_{name}", raising=False)
     reactor, statuses = Reactor("pond"), list[Status]()
     reactor.on("status_changed", statuses.append)
-    with pytest.raises(AuthError, match="pass api_key, jwt or local=True"):
+    with pytest.raises(AuthError, match="pass api_key or jwt, api_url of a server of yours, or local=True"):
         await reactor.connect()
     assert statuses == []
 

@@ -15,7 +15,7 @@ import typer
 
 from livereactor.base.errors import UsageError
 from livereactor.base.tasks import set_within
-from livereactor.cli.options import Jwt, Key
+from livereactor.cli.options import Jwt, Key, from_environment
 
 if TYPE_CHECKING:
     from livereactor.cli.views import View
@@ -69,9 +69,9 @@ def connect(
     except KeyboardInterrupt:
         interrupted = True
     except AuthError as error:
-        if not error.message.startswith("no credentials"):
+        if key or jwt or from_environment("API_KEY") or from_environment("JWT"):
             raise
-        raise UsageError("no credentials given; add --key or --jwt, or --local for a runtime") from error
+        raise UsageError(f"{error.message}; add --key or --jwt, or --local for a runtime") from error
     except (TypeError, ValueError) as error:  # no such track, or invalid JSON
         raise UsageError(str(error)) from error
     finally:
