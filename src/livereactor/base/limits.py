@@ -25,6 +25,7 @@ class Limits:
     message_rate_bytes: float = 2_000_000.0  # bytes a second, likewise
     viewer_message_rate: float = 20.0  # messages a second of a viewer, 5 seconds' worth at once: a ping every 5 s
     viewer_message_rate_bytes: float = 64.0 * KIB  # bytes a second of a viewer, 5 seconds' worth at once
+    data_channels: int = 16  # opened in the life of a connection, closed ones too; clients open two, once
     pause_rate: float = 10.0  # pauses and resumes a second, 4 seconds' worth at once; each may cost a key frame
     media_sections: int = 16  # of an offer, or one for each track of the model and one more; browsers make one a track
     candidates_per_connection: int = 256  # trickled candidates, per connection

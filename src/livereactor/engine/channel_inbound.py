@@ -24,19 +24,42 @@ Post: TypeAlias = Callable[[Callable[[], None]], None]
 log = structlog.get_logger("livereactor.engine")
 
 
+class OpenedChannels:
+    """The channels that the other side has opened in the life of a peer. Pure.
+
+    Args:
+        most: as `PeerConfig.data_channels` says.
+        fail: called with the reason at the first channel past it.
+    """
+
+    def __init__(self, most: int, fail: Callable[[str], None]) -> None:
+        self._most, self._fail = most, fail
+        self._count = 0
+
+    def takes(self) -> bool:
+        """Count a channel; return whether it is one of those that may be opened."""
+        self._count += 1
+        if self._count == self._most + 1:
+            self._fail(f"the other side opened more than {self._most} data channels (data_channels); use two")
+        return self._count <= self._most
+
+
 class InboundChannel(ABC):
     """One end of a channel as far as it listens.
 
     Args:
         label: the name both ends know it by.
         opened: called on the loop when the channel can send.
+        closed: called on the loop when it is closed, once; not where it was cut.
         admit: of the Peer's configuration.
     """
 
-    def __init__(self, label: str, opened: Callable[[], None], admit: Admit | None = None) -> None:
+    def __init__(
+        self, label: str, opened: Callable[[], None], closed: Callable[[], None], admit: Admit | None = None
+    ) -> None:
         self.label = label
         self._admit = admit
-        self._opened = opened
+        self._opened, self._closed = opened, closed
         self._listener: Callable[[ChannelEvent], None] | None = None
         self._unheard: list[ChannelEvent] = []
         self._is_open = self._is_closed = False
@@ -61,7 +84,7 @@ class InboundChannel(ABC):
         self._is_closed = True
         self._listener = None
         self._unheard.clear()
-        self._opened = _nothing
+        self._opened = self._closed = _nothing
 
     def arrive(self, message: MessageReceived, post: Post) -> None:
         """A message came, on any one thread; `post` runs a callable on the loop, in order."""
@@ -97,6 +120,7 @@ class InboundChannel(ABC):
         if not self._is_closed:
             self._deliver(ChannelClosed())
             self._is_closed = True
+            self._closed()
 
     def _deliver(self, event: ChannelEvent) -> None:
         if self._is_closed:

@@ -63,6 +63,8 @@ class PeerConfig:
             negotiated, and a section that offers none is inactive.
         receive_bytes: the largest chunked message that is put together here, where the adapter can tell.
         video_pixels: most of a frame of received video; a peer that sends a larger one fails, with this as the reason.
+        data_channels: most that the other side may open in the life of this peer, closed ones too; a peer whose other
+            side opens more fails, with this as the reason.
         admit: asked about each message with the label of its channel and its bytes, on the thread where it arrives; one
             that is not admitted is dropped. None = all are.
     """
@@ -79,6 +81,7 @@ class PeerConfig:
     video_codecs: tuple[VideoCodec, ...] = (VideoCodec.VP8, VideoCodec.H264)
     receive_bytes: int = Limits().chunked_message_bytes
     video_pixels: int = Limits().video_pixels
+    data_channels: int = Limits().data_channels
     admit: Admit | None = None
 
 

@@ -87,12 +87,14 @@ def peer_config(settings: Settings) -> PeerConfig:
     for entry in settings.turn.turn:
         username, password, url = entry.split(";")
         servers.append(IceServer((url,), username, password))
+    bounds = limits(settings)
     return PeerConfig(
         ice_servers=tuple(servers),
         relay_only=settings.turn.relay_only,
         port_range=settings.runtime.media_ports(),
         public_addresses=public_addresses(settings.runtime.public_address),
-        video_pixels=limits(settings).video_pixels,
+        video_pixels=bounds.video_pixels,
+        data_channels=bounds.data_channels,
     )
 
 

@@ -77,6 +77,10 @@ class Side:
     async def state(self, state: PeerState) -> None:
         await self.inbox.get(StateChanged, lambda event: event.state is state)
 
+    def reasons(self, state: PeerState) -> list[str]:
+        """What was said each time the peer came to this state."""
+        return [event.reason for event in self.inbox.all(StateChanged) if event.state is state]
+
     async def channel(self, label: str) -> Heard:
         added = await self.inbox.get(ChannelAdded, lambda event: event.channel.label == label)
         return hear(added.channel)

@@ -22,7 +22,7 @@ class Ended(InboundChannel):
     """A channel with nothing behind it."""
 
     def __init__(self) -> None:
-        super().__init__("data", lambda: None)
+        super().__init__("data", lambda: None, lambda: None)
         self.closed = 0
 
     def close(self) -> None:

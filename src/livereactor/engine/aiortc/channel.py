@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,13 +11,14 @@ from aiortc import RTCDataChannel, RTCSctpTransport
 
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.base.limits import MIB, Limits
-from livereactor.engine.channel_inbound import InboundChannel
+from livereactor.engine.channel_inbound import InboundChannel, OpenedChannels
 from livereactor.engine.port import MessageReceived, PeerConfig
 from livereactor.protocol.chunking import Reassembly, split
 
 MAX_BUFFERED_BYTES: Final = 8 * MIB  # the same as the other adapter's: seconds of delay already
 DRAIN_STEP: Final = 0.005  # seconds; aiortc has no event for "left", only for "handed to SCTP"
 WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY = 51, 53, 56, 57  # RFC 8831, section 8
+WEBRTC_DCEP, DATA_CHANNEL_OPEN = 50, b"\x03"  # RFC 8832, section 8.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class AiortcChannel(InboundChannel):
         limits: largest messages, and whether the channel is chunked (docs/protocol.md).
         config: of the Peer.
         opened: called when the channel can send.
+        closed: called when it is closed.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class AiortcChannel(InboundChannel):
         limits: MessageLimits,
         config: PeerConfig,
         opened: Callable[[AiortcChannel], None],
+        closed: Callable[[AiortcChannel], None],
     ) -> None:
-        super().__init__(native.label, lambda: opened(self), config.admit)
+        super().__init__(native.label, lambda: opened(self), lambda: closed(self), config.admit)
         self._native, self._limits = native, limits
         self._reassembly = Reassembly(config.receive_bytes)
         native.on("open", self.on_open)
@@ -134,19 +137,22 @@ def _at_once(callback: Callable[[], None]) -> None:
     callback()
 
 
-def route_messages(sctp: RTCSctpTransport, channels: dict[int, AiortcChannel]) -> None:
+def route_messages(sctp: RTCSctpTransport, channels: Mapping[int, AiortcChannel], opened: OpenedChannels) -> None:
     """Deliver messages by stream id to our channels, as bytes: aiortc decodes text itself, and one message that is no
     UTF-8 or one channel opened twice ends its whole connection.
 
     Args:
         sctp: the connection's.
         channels: by stream id; filled as channels open.
+        opened: of the peer.
     """
     native: Any = sctp
     receive = native._data_channel_receive
 
     async def routed(stream_id: int, protocol: int, data: bytes) -> None:
         channel = channels.get(stream_id)
+        if protocol == WEBRTC_DCEP and data[:1] == DATA_CHANNEL_OPEN and not opened.takes():
+            return
         if channel is None or protocol not in (WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY):
             try:
                 await receive(stream_id, protocol, data)

@@ -25,6 +25,7 @@ from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, rout
 from livereactor.engine.aiortc.ice import Paths
 from livereactor.engine.aiortc.inputs import AiortcInput
 from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput, BitrateBounds
+from livereactor.engine.channel_inbound import OpenedChannels
 from livereactor.engine.gathering import Relays, announced
 from livereactor.engine.port import (
     Candidate,
@@ -255,7 +256,7 @@ class AiortcPeer:
         for transport in transports:
             route_by_mid(transport)
         if native.sctp is not None:
-            route_messages(native.sctp, self._by_stream)
+            route_messages(native.sctp, self._by_stream, OpenedChannels(self._config.data_channels, self._fail))
 
     # --- negotiating and binding ---
 
@@ -312,7 +313,13 @@ class AiortcPeer:
         self._add_channel(native).on_open()
 
     def _add_channel(self, native: RTCDataChannel) -> AiortcChannel:
-        channel = AiortcChannel(native, self._messages, self._config, lambda opened: self._opened(native, opened))
+        channel = AiortcChannel(
+            native,
+            self._messages,
+            self._config,
+            opened=lambda opened: self._opened(native, opened),
+            closed=lambda closed: self._forget(native, closed),
+        )
         self._channels.append(channel)
         return channel
 
@@ -320,6 +327,11 @@ class AiortcPeer:
         if native.id is not None:
             self._by_stream[native.id] = channel
         self._post(ChannelAdded(channel))
+
+    def _forget(self, native: RTCDataChannel, channel: AiortcChannel) -> None:
+        self._channels.remove(channel)
+        if native.id is not None and self._by_stream.get(native.id) is channel:
+            del self._by_stream[native.id]
 
     def _on_state(self) -> None:
         if self._native is not None:

@@ -28,10 +28,8 @@ from livereactor.engine.port import (
     Negotiated,
     PeerConfig,
     PeerEvent,
-    PeerState,
     PeerStats,
     Section,
-    StateChanged,
     TrackAdded,
     Use,
 )
@@ -317,7 +315,8 @@ class LibwebrtcPeer:
 
     def _fail(self, reason: str) -> None:
         """End this Peer for what the other side did; from any thread."""
-        self._post(StateChanged(PeerState.FAILED, reason))
+        if self._transport is not None:
+            self._transport.fail(reason)
 
     def _post(self, event: PeerEvent) -> None:
         if self._transport is not None:

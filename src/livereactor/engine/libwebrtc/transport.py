@@ -15,7 +15,7 @@ import reactor_webrtc as rw
 from livereactor.base.errors import EngineError, PeerError, TooLargeError
 from livereactor.base.limits import MIB
 from livereactor.base.tasks import set_within
-from livereactor.engine.channel_inbound import InboundChannel, Post
+from livereactor.engine.channel_inbound import InboundChannel, OpenedChannels, Post
 from livereactor.engine.gathering import Relays, is_relay, is_tcp, no_candidate
 from livereactor.engine.libwebrtc.held import Held
 from livereactor.engine.port import (
@@ -44,6 +44,7 @@ class LibwebrtcChannel(InboundChannel):
         limit: largest message the other side takes, on a chunked channel (True) or a plain one; asked at each send,
             since the offering side learns it with the answer.
         opened: called on the loop when the channel can send.
+        closed: called on the loop when it is closed.
         admit: of the Peer's configuration.
     """
 
@@ -54,9 +55,10 @@ class LibwebrtcChannel(InboundChannel):
         *,
         limit: Callable[[bool], int],
         opened: Callable[[LibwebrtcChannel], None],
+        closed: Callable[[LibwebrtcChannel], None],
         admit: Admit | None,
     ) -> None:
-        super().__init__(native.label(), lambda: opened(self), admit)
+        super().__init__(native.label(), lambda: opened(self), lambda: closed(self), admit)
         self._native, self._limit = native, limit
         native.on_open(lambda: post(self.on_open))
         native.on_close(lambda: post(self._on_close))
@@ -106,7 +108,14 @@ class LibwebrtcChannel(InboundChannel):
     def cut(self) -> None:
         """Let go of everything; no event comes any more."""
         super().cut()
-        native = self._native
+        self._detach()
+
+    def _on_close(self) -> None:
+        super()._on_close()
+        self._detach()
+
+    def _detach(self) -> None:
+        native = self._native  # its callbacks hold this channel, where no collector sees it
         native.on_open(_nothing)
         native.on_close(_nothing)
         native.on_message(_nothing)
@@ -162,6 +171,7 @@ class Transport:
         self._state = PeerState.NEW
         self._is_ready = False
         self._channels: list[LibwebrtcChannel] = []
+        self._opened = OpenedChannels(config.data_channels, self.fail)
         self._tracks: list[rw.Track] = []
         self._described: list[Candidate] | None = []  # candidates for the description; None once it is out
         self._first_candidate = asyncio.Event()  # or that there will be none
@@ -176,6 +186,10 @@ class Transport:
     def post(self, event: PeerEvent) -> None:
         """Deliver an event on the loop, from any thread."""
         self.call(lambda: self._deliver(event))
+
+    def fail(self, reason: str) -> None:
+        """End the peer for what the other side did, from any thread."""
+        self.post(StateChanged(PeerState.FAILED, reason))
 
     async def whole(self, call: Awaitable[_T]) -> _T:
         """Return the outcome of a call of libwebrtc. A cancelled one goes on and holds the connection until it ends."""
@@ -282,11 +296,14 @@ class Transport:
 
     def _add_channel(self, native: rw.DataChannel, *, announce: bool) -> None:
         """Take a channel in: the other side's is reported at once, ours when it has opened."""
+        if not announce and not self._opened.takes():
+            return
         channel = LibwebrtcChannel(
             native,
             self.call,
             limit=lambda chunked: self._chunked_limit if chunked else self._plain_limit,
             opened=lambda channel: self._on_channel_open(channel, announce=announce),
+            closed=self._channels.remove,
             admit=self._config.admit,
         )
         self._channels.append(channel)
