@@ -15,8 +15,9 @@ from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits
 from livereactor.engine.port import Engine
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
-from tests.hostile.watching import PROGRAMS, Stage, conformance_program, engine_of, on_stage
+from tests.hostile.watching import PROGRAMS, Stage, Watcher, conformance_program, engine_of, on_stage
 from tests.tools.processes import Program
+from tests.tools.serving import Coordinator
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 MANY = 250  # messages: a viewer may send 100 at once, and is put out when 200 more are dropped within a second
@@ -101,11 +102,18 @@ async def test_commands_of_a_visitor_are_refused_and_bounded(stage: Stage, libwe
     watcher = await stage.watcher(libwebrtc, v1)
     for number in range(MANY):
         watcher.say(m.Command("echo", {"value": number}, request_id=f"data_{number}"))
-    await watcher.until(lambda: watcher.refusals("RATE_LIMITED") == 1)
-    answered = [each for each in watcher.heard if isinstance(each, m.Failure) and each.request_id]
-    assert {each.code for each in answered} == {"FORBIDDEN"}
-    assert len(answered) < 200
+    serves = isinstance(stage.program, Coordinator)
+    # Answered commands are repaid where commands have no rate of their own: a slow flood is answered each time.
+    await watcher.until(
+        lambda: watcher.refusals("RATE_LIMITED") == 1 or (not serves and len(_answered(watcher)) == MANY)
+    )
+    assert {each.code for each in _answered(watcher)} == {"FORBIDDEN"}
+    assert not serves or len(_answered(watcher)) < 200
     await stage.owner_is_served(20)
+
+
+def _answered(watcher: Watcher) -> list[m.Failure]:
+    return [each for each in watcher.heard if isinstance(each, m.Failure) and each.request_id is not None]
 
 
 async def test_pauses_and_resumes_of_a_visitor_are_bounded(stage: Stage, libwebrtc: Engine) -> None:

@@ -171,6 +171,25 @@ def test_thousands_of_visits_leave_no_connection_task_or_descriptor(
     assert [each for each in caplog.records if each.exc_info] == []
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_served_while_its_connection_is_refused_ends_in_silence(
+    loop: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with served(4, Limits()) as running:
+            await running.until(lambda: running.server.started)
+            with running.dial() as end:
+                end.sendall(_get("/held") + _get("/") * Limits().pipelined_requests)
+                assert (await asyncio.to_thread(_heard, end)).startswith(b"HTTP/1.1 429")
+            await running.until(lambda: len(running.sockets) == 0)
+            running.held.set()
+            await running.until(running.is_empty)
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 async def test_connections_that_end_now_refuse_nobody() -> None:
     # uvicorn counts a connection until the loop has told of its loss; a storm leaves thousands of these for a moment.
     async with served(4, Limits()) as running:

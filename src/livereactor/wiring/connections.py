@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections import deque
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Final, NoReturn
 
 import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -100,6 +101,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._header_bytes = 0
         self._fed = 0
         self._running = 0  # requests without a whole answer
+        self._unanswered: deque[RequestResponseCycle] = deque()  # those of them that the program serves or will
         self._has_answered = self._refused = False
         self._refusal: LivereactorError | None = None  # why the parser was ended
         self._stall = Stall(self.limits.write_wait)
@@ -121,6 +123,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        self._silence()
         super().connection_lost(exc)
 
     def resume_writing(self) -> None:
@@ -163,10 +166,14 @@ class BoundedHttp(HttpToolsProtocol):
             self._end(self._too_many())
         self._running += 1
         self.sockets.busy(self)
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self._unanswered.append(self.cycle)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._unanswered.popleft()
         self.flow.resume_reading()  # the one that was begun now may have been the last that waited
         self._running, self._has_answered = self._running - 1, True
         if self._is_idle:
@@ -257,6 +264,13 @@ class BoundedHttp(HttpToolsProtocol):
         late = b"" if again is None else b"retry-after: %b\r\n" % again.encode()
         self.transport.write(head % (status, len(response.body)) + late + b"\r\n" + bytes(response.body))
         self.transport.close()
+        self._silence()
+
+    def _silence(self) -> None:
+        """Tell every request without an answer that its client has left; uvicorn tells the newest only."""
+        for each in self._unanswered:
+            each.disconnected = True
+            each.message_event.set()
 
     def _forget(self) -> None:
         self._stop_timer()

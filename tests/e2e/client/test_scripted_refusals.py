@@ -63,19 +63,17 @@ async def test_a_runtimes_refusal_is_reported_whatever_the_step(step: Step) -> N
             assert error.code == CODES.get(status, "BAD_REQUEST" if status < 500 else "CONNECTION_FAILED")
 
 
-async def test_without_credentials_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_credentials_a_server_of_ones_own_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_KEY", "JWT", "LOCAL", "LOCAL_URL", "API_URL"):
         monkeypatch.delenv(f"REACTOR_{name}", raising=False)
         monkeypatch.delenv(f"LIVEREACTOR_{name}", raising=False)
     async with scripted() as server:
         reactor = Reactor("m", api_url=server.url)
-        noted = Noted(reactor)
         with pytest.raises(AuthError) as caught:
             await reactor.connect()
-        assert (caught.value.code, caught.value.component) == ("UNAUTHORIZED", "client")
+        assert (caught.value.code, caught.value.component) == ("UNAUTHORIZED", "api")
         assert not caught.value.recoverable
-        assert server.requests == []
-        assert noted.statuses == []
+        assert server.steps() == ["S1"]
         reactor.close()
 
 

@@ -164,10 +164,11 @@ async def test_credentials_that_are_none_count_as_none(shown: dict[str, str]) ->
         for right in (
             {"Authorization": f"Bearer {served.key}"},
             {"Authorization": f"Bearer {await served.token()}"},
-            {"Authorization": f"Bearer {served.secrets.worker}"},
         ):
             answer = await nobody.get("/health", headers={**ELSEWHERE, **right})
             assert answer.status_code == 200, answer.text
+        worker = {**ELSEWHERE, "Authorization": f"Bearer {served.secrets.worker}"}
+        assert (await nobody.get("/internal/blobs/recordings/a", headers=worker)).status_code == 404
 
 
 async def test_a_wrong_key_is_looked_up_and_counted_once_a_request() -> None:
