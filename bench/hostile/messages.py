@@ -129,7 +129,7 @@ ATTACKS = (
     Attack(
         "commands-json",
         "two links that may steer send 2,000 commands a second, in JSON",
-        "message_rate, read at a pace; told once, put out after 5 s",
+        "message_rate, read at a pace; told once, put out after 400 more",
         storm(steerers, _echo, rate=1000, codec=v0),
         may=words(OUT),
         must=words("RATE_LIMITED"),
@@ -138,7 +138,7 @@ ATTACKS = (
     Attack(
         "commands-protobuf",
         "two links that may steer send 2,000 commands a second, in protobuf",
-        "message_rate, read at a pace; told once, put out after 5 s",
+        "message_rate, read at a pace; told once, put out after 400 more",
         storm(steerers, _echo, rate=1000),
         may=words(OUT),
         must=words("RATE_LIMITED"),

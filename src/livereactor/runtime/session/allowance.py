@@ -36,12 +36,12 @@ KEPT: Final = 256  # allowances of Connections that were closed
 # to hear that they were told.
 FLOOD: Final = 10.0
 FLOOD_SECONDS: Final = 2
-LINK_FLOOD: Final = 5.0  # of links that may steer, whose rate is an owner's
+LINK_FLOOD: Final = 2.0  # of links that may steer, whose rate is an owner's
 LINK_FLOOD_SECONDS: Final = 1
 # Of a link's messages so many are read at once, then so many times `message_rate`: each may cost the loop 0.2 ms, and
 # 400 that arrive together kept the owner's commands waiting for 80 ms.
 LINK_AT_ONCE: Final = 8
-LINK_PACE: Final = 2.0
+LINK_PACE: Final = 1.0
 HEAD_BYTES: Final = 128  # of a message that is too large: its request's id is in them
 
 
