@@ -52,6 +52,12 @@ def test_guesses_are_few_lines_that_the_filter_finds(name: str, form: str, tmp_p
         assert banned(found.log()) == ({"192.0.2.7"} if form == "json" else set())
 
 
+def test_a_credential_that_expired_bans_nobody() -> None:
+    line = '{"address": "192.0.2.7", "reason": "%s", "status": 401, "count": 10, "event": "request refused"'
+    assert banned(line % "wrong_credentials") == {"192.0.2.7"}
+    assert banned(line % "expired_credentials") == set()
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_no_line_can_be_forged(name: str, tmp_path: Path) -> None:
     line = '{"address": "192.0.2.1", "reason": "wrong_keys", "status": 429, "count": 99, "event": "request refused"'

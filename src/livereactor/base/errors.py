@@ -85,6 +85,10 @@ class UnauthorizedError(UsageError):
     http_status = 401
 
 
+class ExpiredError(UnauthorizedError):
+    """The token or credential is one of ours, and too old."""
+
+
 class ForbiddenError(UsageError):
     """The caller is known but is not allowed to do this."""
 

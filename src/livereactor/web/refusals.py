@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from livereactor.base.errors import LivereactorError, QuotaError
+from livereactor.base.errors import ExpiredError, LivereactorError, QuotaError
 from livereactor.base.token_bucket import TokenBucket
 from livereactor.web.rates import network
 
@@ -86,6 +86,8 @@ def reason_of(status: int, error: LivereactorError | None, headers: Mapping[str,
         error: of the answer; None = a worker gave it, or no error of ours.
         headers: of the request, names in lower case.
     """
+    if status == 401 and isinstance(error, ExpiredError):
+        return "expired_credentials"
     if status == 401:
         return "wrong_credentials" if any(headers.get(name) for name in _CREDENTIALS) else "no_credentials"
     if isinstance(error, QuotaError):

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from livereactor.base.errors import ForbiddenError, PeerError, UnauthorizedError, UsageError
+from livereactor.base.errors import ExpiredError, ForbiddenError, PeerError, UnauthorizedError, UsageError
 from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.secrets import given_secrets
 from livereactor.coordinator.auth.tokens import (
@@ -249,7 +249,7 @@ def test_an_expired_token_says_when_it_ended() -> None:
     tokens = Tokens(KEYS)
     token = tokens.sign(claims() | {"exp": 1_795_519_331})
     assert tokens.verify(token, now_at=1_795_519_330.9).account == "acme"
-    with pytest.raises(UnauthorizedError, match=r"^token expired at 11:22:11Z; mint a new one$"):
+    with pytest.raises(ExpiredError, match=r"^token expired at 11:22:11Z; mint a new one$"):
         tokens.verify(token, now_at=1_795_519_331)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livereactor.base.errors import ForbiddenError, QuotaError, UnauthorizedError
+from livereactor.base.errors import ExpiredError, ForbiddenError, QuotaError, UnauthorizedError
 from livereactor.web.refusals import INTERVAL, LINES, MANY, REMEMBERED, RefusalCounts, reason_of
 
 HERE, WHY = "192.0.2.7", "wrong_credentials"
@@ -40,6 +40,7 @@ def test_many_addresses_cost_bounded_lines_and_memory() -> None:
         (401, UnauthorizedError("x"), {}, "no_credentials"),
         (401, UnauthorizedError("x"), {"x-api-key": "rk_x"}, "wrong_credentials"),
         (401, None, {"authorization": "Bearer x"}, "wrong_credentials"),
+        (401, ExpiredError("x"), {"authorization": "Bearer x"}, "expired_credentials"),
         (403, ForbiddenError("x"), {}, "forbidden"),
         (413, None, {}, "too_large"),
         (429, None, {}, "rate_limited"),

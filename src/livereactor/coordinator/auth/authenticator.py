@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from starlette.requests import HTTPConnection
 
-from livereactor.base.errors import ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
+from livereactor.base.errors import ExpiredError, ForbiddenError, LivereactorError, NotFoundError, UnauthorizedError
 from livereactor.coordinator.auth.caller import SESSION_SCOPES, Caller
 from livereactor.coordinator.auth.keys import PREFIX, Keys
 from livereactor.coordinator.auth.secrets import Secrets
@@ -129,6 +129,8 @@ class Authenticator:
             if self._secrets.knows_worker(shown):
                 return WorkerIdentity()
             raise UnauthorizedError(_ONLY_WORKERS)
+        except ExpiredError as error:  # we signed it, so it is no guess
+            return error
         except UnauthorizedError as error:
             if refusal is None:
                 self._failed_workers.count(origin)

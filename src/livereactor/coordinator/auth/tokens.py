@@ -16,7 +16,7 @@ from urllib.parse import quote
 import jwt
 from jwt.utils import base64url_decode, base64url_encode
 
-from livereactor.base.errors import ForbiddenError, UnauthorizedError, UsageError
+from livereactor.base.errors import ExpiredError, ForbiddenError, UnauthorizedError, UsageError
 from livereactor.coordinator.auth.caller import ALL_SCOPES, SESSION_SCOPES, Caller, Scope, only_bound
 from livereactor.protocol.tokens import (
     CEILING,
@@ -55,7 +55,8 @@ class Tokens:
         """Return the caller of a token.
 
         Raises:
-            UnauthorizedError: the token is not ours, is meant for something else, or has expired.
+            ExpiredError: the token was ours.
+            UnauthorizedError: the token is not ours, or is meant for something else.
         """
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
         caller = self._known.get(digest)
@@ -64,7 +65,7 @@ class Tokens:
             self._remember(digest, caller)
         if caller.expires_at is None or now_at >= caller.expires_at:
             at = datetime.fromtimestamp(caller.expires_at or 0, UTC)
-            raise UnauthorizedError(f"token expired at {at:%H:%M:%S}Z; mint a new one")
+            raise ExpiredError(f"token expired at {at:%H:%M:%S}Z; mint a new one")
         return caller
 
     def _claims(self, token: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import jwt
 
-from livereactor.base.errors import ForbiddenError, UnauthorizedError
+from livereactor.base.errors import ExpiredError, ForbiddenError, UnauthorizedError
 
 PREFIX: Final = "wk_"
 ISSUER: Final = "livereactor-workers"
@@ -79,13 +79,14 @@ def identified(shown: str, secrets: Iterable[str], *, now_at: float) -> WorkerId
         secrets: worker secrets, any of which may have made it.
 
     Raises:
-        UnauthorizedError: none of them did, or it has expired.
+        ExpiredError: one of them did, and it has expired.
+        UnauthorizedError: none of them did.
     """
     for secret in secrets:
         if (claims := _claims(shown, _key(secret))) is not None:
             expires_at = claims.get("exp")
             if expires_at is not None and now_at >= expires_at:
-                raise UnauthorizedError("this worker's credential has expired; mint another: livereactor workers mint")
+                raise ExpiredError("this worker's credential has expired; mint another: livereactor workers mint")
             return WorkerIdentity(claims["sub"], claims.get("model"), claims.get("family", False), claims.get("since"))
     raise UnauthorizedError("this worker's credential is not one of ours; mint another: livereactor workers mint")
 
