@@ -23,7 +23,7 @@ MANY: Final = 10  # refusals that are told before that time is over, once: a pro
 REMEMBERED: Final = 4_096  # pairs of address and reason; past them the one that was refused longest ago is forgotten
 LINES: Final = 600  # a minute, of all addresses: a log that is flooded tells nothing
 _CREDENTIALS: Final = ("authorization", "reactor-api-key", "x-api-key")
-_REASONS: Final = {403: "forbidden", 413: "too_large", 429: "rate_limited"}
+_REASONS: Final = {403: "forbidden", 413: "too_large", 431: "too_large", 429: "rate_limited"}
 
 log = structlog.get_logger("livereactor.audit")
 

@@ -225,7 +225,7 @@ class BoundedHttp(HttpToolsProtocol):
         )
 
     def _too_large(self) -> LivereactorError:
-        return TooLargeError(f"the header is over {self.limits.header_bytes} bytes; send less")
+        return TooLargeError(f"the header exceeds {self.limits.header_bytes} bytes (header_bytes); send less")
 
     def _look(self) -> None:
         """Close the connection where its header is late or its answer not read; look again when it may be."""

@@ -43,6 +43,7 @@ def test_many_addresses_cost_bounded_lines_and_memory() -> None:
         (401, ExpiredError("x"), {"authorization": "Bearer x"}, "expired_credentials"),
         (403, ForbiddenError("x"), {}, "forbidden"),
         (413, None, {}, "too_large"),
+        (431, None, {}, "too_large"),
         (429, None, {}, "rate_limited"),
         (429, QuotaError("x", quota_type="wrong_keys", limit=1, current=1), {}, "wrong_keys"),
         (200, None, {}, None),
