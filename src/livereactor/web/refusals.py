@@ -21,7 +21,7 @@ EVENT: Final = "request refused"
 INTERVAL: Final = 60.0  # seconds between two lines of one address and reason
 MANY: Final = 10  # refusals that are told before that time is over, once: a program that bans need not wait
 REMEMBERED: Final = 4_096  # pairs of address and reason; past them the one that was refused longest ago is forgotten
-LINES: Final = 600  # a minute, of all addresses: a log that is flooded tells nothing
+LINES: Final = 600  # a minute at most, of all addresses: a log that is flooded tells nothing
 _CREDENTIALS: Final = ("authorization", "reactor-api-key", "x-api-key")
 _REASONS: Final = {403: "forbidden", 413: "too_large", 431: "too_large", 429: "rate_limited"}
 
@@ -40,7 +40,7 @@ class RefusalCounts:
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], _Told] = OrderedDict()  # refused longest ago first
-        self._lines = TokenBucket(LINES / 60.0, LINES)
+        self._lines = TokenBucket(LINES / 2 / 60.0, LINES / 2)  # what is saved up and what comes back in a minute
 
     def __len__(self) -> int:
         """Pairs that are remembered."""
