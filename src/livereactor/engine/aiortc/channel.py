@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,12 @@ MAX_BUFFERED_BYTES: Final = 8 * MIB  # the same as the other adapter's: seconds 
 DRAIN_STEP: Final = 0.005  # seconds; aiortc has no event for "left", only for "handed to SCTP"
 WEBRTC_STRING, WEBRTC_BINARY, WEBRTC_STRING_EMPTY, WEBRTC_BINARY_EMPTY = 51, 53, 56, 57  # RFC 8831, section 8
 WEBRTC_DCEP, DATA_CHANNEL_OPEN = 50, b"\x03"  # RFC 8832, section 8.2
+# Of messages that have not arrived whole, or wait behind one that was lost. An honest sender stays below aiortc's
+# receive window, 1 MiB; aiortc keeps what comes beyond it.
+PARTIAL_BYTES: Final = 2 * MIB
+PARTIAL_FRAGMENTS: Final = 32_768
+# Of one message: aiortc looks at all that came of it with each that arrives. 256 KiB are 230 of the usual size.
+MESSAGE_FRAGMENTS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,8 @@ class AiortcChannel(InboundChannel):
         except PeerError:
             self.close()
         except TooLargeError:
-            return
+            if self._admit is not None:
+                self._admit(self.label, data)  # a frame without an end costs what messages cost
         else:
             if whole is not None:
                 self.arrive(MessageReceived(whole.data, whole.text), _at_once)
@@ -163,3 +170,36 @@ def route_messages(sctp: RTCSctpTransport, channels: Mapping[int, AiortcChannel]
             channel.receive(b"" if empty else data, protocol in (WEBRTC_STRING, WEBRTC_STRING_EMPTY))
 
     native._data_channel_receive = routed
+
+
+def bound_partial_messages(sctp: RTCSctpTransport, fail: Callable[[str], None]) -> None:
+    """End the peer of a sender that sends more of unfinished messages than a receive window holds.
+
+    Args:
+        sctp: the connection's.
+        fail: called with the reason, once.
+    """
+    native: Any = sctp
+    receive, window = native._receive_data_chunk, native._advertised_rwnd
+    fragments, failed = 0, False
+
+    async def bounded(chunk: Any) -> None:
+        nonlocal fragments, failed
+        if failed:
+            return
+        before = len(_waiting(native, chunk.stream_id))
+        await receive(chunk)
+        waiting = _waiting(native, chunk.stream_id)
+        fragments += len(waiting) - before
+        is_endless = len(waiting) >= MESSAGE_FRAGMENTS and waiting[0].stream_seq == waiting[-1].stream_seq
+        if is_endless or fragments > PARTIAL_FRAGMENTS or window - native._advertised_rwnd > PARTIAL_BYTES:
+            failed = True
+            fail("the other side sent more of an unfinished message than any receiver takes; send it in parts")
+
+    native._receive_data_chunk = bounded
+
+
+def _waiting(native: Any, stream_id: int) -> Sequence[Any]:
+    """Return the fragments of a stream that wait for others."""
+    stream = native._inbound_streams.get(stream_id)
+    return () if stream is None else stream.reassembly

@@ -21,7 +21,7 @@ from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
 from livereactor.base.errors import EngineError, PeerError
 from livereactor.base.tasks import TaskSet
 from livereactor.engine.aiortc import sdp
-from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, route_messages
+from livereactor.engine.aiortc.channel import AiortcChannel, MessageLimits, bound_partial_messages, route_messages
 from livereactor.engine.aiortc.ice import Paths
 from livereactor.engine.aiortc.inputs import AiortcInput
 from livereactor.engine.aiortc.outputs import AiortcAudioOutput, AiortcVideoOutput, BitrateBounds
@@ -257,6 +257,7 @@ class AiortcPeer:
             route_by_mid(transport)
         if native.sctp is not None:
             route_messages(native.sctp, self._by_stream, OpenedChannels(self._config.data_channels, self._fail))
+            bound_partial_messages(native.sctp, self._fail)
 
     # --- negotiating and binding ---
 

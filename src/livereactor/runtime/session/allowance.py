@@ -144,6 +144,11 @@ class Allowance:
             self._messages.give(1)
         return self._dropped(size, now)
 
+    def spend(self, size: int) -> None:
+        """Use up to so many bytes more, or all that are left."""
+        if self._bounds.counts_bytes:
+            self._bytes.take_share(1, size)
+
     def lease(self) -> tuple[int, int]:
         """Hand out messages and bytes to be used without another `take`; what is not used is given back."""
         largest = self._bounds.largest
@@ -298,6 +303,7 @@ class InboundGate:
                 self._left, self._left_bytes = allowance.lease()
                 return True
             case Verdict.TAKEN:
+                allowance.spend(size - self._largest)
                 self._tell(channel, TooLargeError(_too_large(size, self._largest)), data[:HEAD_BYTES])
             case Verdict.DROPPED:
                 pass

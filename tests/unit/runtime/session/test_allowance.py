@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from livereactor.base.errors import LivereactorError
+from livereactor.base.errors import LivereactorError, TooLargeError
 from livereactor.base.limits import Limits
 from livereactor.runtime.interfaces import Role
 from livereactor.runtime.session.allowance import (
@@ -228,3 +228,12 @@ def _gate(
         clock=lambda: now[0],
     )
     return gate, told
+
+
+def test_messages_that_are_too_large_cost_all_their_bytes() -> None:
+    gate, told = _gate(role="viewer")
+    assert not gate("data", bytes(4_000_000))
+    assert not gate("data", bytes(1_000))
+    (large, _), (fast, _) = told
+    assert isinstance(large, TooLargeError)
+    assert "viewer_message_rate_bytes" in fast.message
