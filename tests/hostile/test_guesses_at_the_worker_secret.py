@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -14,6 +17,7 @@ from livereactor.coordinator.auth.worker_credentials import WorkerIdentity, cred
 from livereactor.coordinator.options import CoordinatorOptions, Quotas, Rates
 from livereactor.protocol import link
 from livereactor.web.rates import ALLOWED
+from livereactor.web.refusals import EVENT, MANY
 from tests.hostile.visitors import dial, program, status
 from tests.integration.coordinator.rig import Served, coordinating
 
@@ -33,6 +37,11 @@ async def knock(served: Served, secret: str, *, path: str = link.PATH, source: s
     except InvalidStatus as refused:
         body = refused.response.body or b"{}"
         return refused.response.status_code, json.loads(body).get("error", "") if body.startswith(b"{") else ""
+
+
+def audited(told: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of the audit log among those of the log."""
+    return [each for each in told if each["event"] == EVENT]
 
 
 @pytest.mark.parametrize("path", [link.PATH, "/no/such/socket"])
@@ -91,6 +100,35 @@ async def test_a_guess_counts_once(anonymous: int) -> None:
     async with coordinating(options) as served:
         found = [(await knock(served, "wrong"))[0] for _ in range(ALLOWED + 1)]
         assert found == [401] * ALLOWED + [429]
+
+
+async def test_a_refused_handshake_is_in_the_audit_log_once() -> None:
+    options = CoordinatorOptions(quotas=Quotas(0, 0), rates=Rates(anonymous=MANY, creating=0))
+    async with coordinating(options) as served:
+        with capture_logs() as told:
+            for _ in range(2 * MANY):  # refused in two ways: by the route, and by the rate before it
+                await knock(served, "wrong")
+        # One more of either would be a second line.
+        found = [(each["reason"], each["count"]) for each in audited(told)]
+        assert found == [("wrong_credentials", 1), ("requests_per_minute", 1)]
+
+
+async def test_an_expired_credential_is_told_apart_and_is_no_guess() -> None:
+    options = CoordinatorOptions(quotas=Quotas(0, 0), rates=Rates(anonymous=0, creating=0))
+    async with coordinating(options) as served, httpx2.AsyncClient(base_url=served.url) as http:
+        old = credential(served.secrets.worker, WorkerIdentity("w1", "pond"), expires_at=1)
+        shown = {"Authorization": f"Bearer {old}", "X-Forwarded-For": "192.0.2.7"}
+        with capture_logs() as told:
+            status, said = await knock(served, old)
+            assert (status, "expired" in said, "livereactor workers mint" in said) == (401, True, True)
+            for method, path in (("POST", "/workers/w1/died"), ("GET", "/internal/blobs/recordings/a")):
+                refused = await http.request(method, path, headers=shown)
+                assert (refused.status_code, refused.json()["code"]) == (401, "UNAUTHORIZED")
+        assert [each["reason"] for each in audited(told)] == ["expired_credentials"]
+        for _ in range(ALLOWED):
+            assert (await knock(served, old))[0] == 401
+        assert (await knock(served, "wrong"))[0] == 401
+        assert (await knock(served, served.secrets.worker))[0] == 101
 
 
 async def test_tokens_and_keys_of_clients_are_no_guesses_at_the_worker_secret() -> None:
