@@ -16,7 +16,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from livereactor.base.errors import LivereactorError, TooLargeError
+from livereactor.base.errors import ForbiddenError, LivereactorError, TooLargeError
 from livereactor.base.limits import MIB, Limits
 from livereactor.base.sparse_log import SparseLog
 from livereactor.web.access import Access
@@ -110,7 +110,9 @@ class Guard:
         # A request may have several of it, of which each reader behind takes another.
         dialled: list[str] = [*scope.get(DIALLED, []), *_values(scope, b"host")]
         refusals = (self._access.refusal(each) for each in (*({"host": host} for host in dialled), headers))
-        if (refusal := next(filter(None, refusals), None)) is not None:
+        if (origins := len(_values(scope, b"origin"))) > 1:  # each reader behind might believe another
+            await answer.refuse(ForbiddenError(f"this request has {origins} Origin headers; send one, or none"))
+        elif (refusal := next(filter(None, refusals), None)) is not None:
             await answer.refuse(refusal)
         elif scope["method"] == "OPTIONS":
             await answer.preflight(headers)
