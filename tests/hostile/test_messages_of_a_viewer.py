@@ -11,7 +11,7 @@ from livereactor.base.limits import Limits
 from livereactor.protocol import messages as m
 from livereactor.protocol import v0, v1
 from livereactor.protocol.codecs import Codec
-from livereactor.runtime.session.allowance import LINK_AT_ONCE
+from livereactor.runtime.session.allowance import AT_ONCE
 from tests.integration.coordinator.test_whose_connection import on_stage
 from tests.integration.models import Plain
 from tests.integration.rig import Caller, next_session_works, serving
@@ -129,7 +129,7 @@ async def test_a_new_offer_on_its_connection_brings_no_fresh_allowance(monkeypat
             await viewer.side.channels["control"].drain(10)
             viewer = await served.client(sid, role="viewer", number=viewer.number, method="PUT")
         # One burst, and the rate; of what arrives at once, some may be dropped unread with its transport.
-        assert LINK_AT_ONCE <= len(sizes) <= 100 + 20 * (time.monotonic() - began)
+        assert AT_ONCE <= len(sizes) <= 100 + 20 * (time.monotonic() - began)
 
 
 async def test_a_link_that_comes_back_on_another_connection_brings_no_fresh_allowance(

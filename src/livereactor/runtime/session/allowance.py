@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -40,8 +40,11 @@ LINK_FLOOD: Final = 2.0  # of links that may steer, whose rate is an owner's
 LINK_FLOOD_SECONDS: Final = 1
 # Of a link's messages so many are read at once, then so many times `message_rate`: each may cost the loop 0.2 ms, and
 # 400 that arrive together kept the owner's commands waiting for 80 ms.
-LINK_AT_ONCE: Final = 8
-LINK_PACE: Final = 1.0
+AT_ONCE: Final = 8
+PACE: Final = 1.0
+# Owners are held to the same while a session has several: at `run` everybody is one. Their burst is longer than a
+# link's, as a script may send a thousand commands beside the page of its author.
+COMPANY_BURST: Final = 5.0
 HEAD_BYTES: Final = 128  # of a message that is too large: its request's id is in them
 
 
@@ -66,7 +69,7 @@ class Bounds:
         pause_rate: pauses and resumes a second.
         flood: times its rate; what more is dropped within a second is a flood.
         flood_seconds: of a flood, one after the other, in whose last the Connection is closed.
-        pace: messages a second that are read after LINK_AT_ONCE; 0 = as they arrive.
+        pace: messages a second that are read after AT_ONCE, but for those that were answered; 0 = as they arrive.
         repays: an answered request counts no longer: for an owner's scripts, and for steps.
         counts_bytes: False in a stepped session, whose frames are paced by the results of its steps.
     """
@@ -83,6 +86,13 @@ class Bounds:
     repays: bool = False
     counts_bytes: bool = True
 
+    def in_company(self) -> Bounds:
+        """Return the bounds while others own the Session too; those of a link are such already."""
+        if self.pace:
+            return self
+        pace = PACE * self.rate
+        return replace(self, burst=COMPANY_BURST, flood=LINK_FLOOD, flood_seconds=LINK_FLOOD_SECONDS, pace=pace)
+
 
 def bounds_of(limits: Limits, role: Role, *, stepped: bool, link: str = "") -> Bounds:
     """Return the bounds of a Connection with this role, whose client came by this share link, or by none."""
@@ -97,7 +107,7 @@ def bounds_of(limits: Limits, role: Role, *, stepped: bool, link: str = "") -> B
             limits.pause_rate,
             FLOOD,
             LINK_FLOOD_SECONDS,
-            LINK_PACE * limits.message_rate,
+            PACE * limits.message_rate,
         )
     largest = limits.chunked_message_bytes if stepped else limits.message_bytes
     names = ("message_rate", "message_rate_bytes")
@@ -110,7 +120,7 @@ def bounds_of(limits: Limits, role: Role, *, stepped: bool, link: str = "") -> B
         limits.pause_rate,
         LINK_FLOOD if link else FLOOD,
         LINK_FLOOD_SECONDS if link else FLOOD_SECONDS,
-        LINK_PACE * limits.message_rate if link else 0.0,
+        PACE * limits.message_rate if link else 0.0,
         repays=stepped or not link,
         counts_bytes=not stepped,
     )
@@ -120,12 +130,13 @@ class Allowance:
     """The messages and bytes that a Connection may still send. Pure.
 
     Attributes:
-        bounds: of the Connection.
+        alone: the bounds of the Connection while its Session has no other owner.
+        bounds: those that hold now.
         toggles: pauses and resumes that it may still ask for. Loop only; the rest is used where messages arrive.
     """
 
     def __init__(self, bounds: Bounds) -> None:
-        self.bounds = self._bounds = bounds
+        self.alone = self.bounds = bounds
         self.toggles = TokenBucket(bounds.pause_rate, bounds.pause_rate * TOGGLE_BURST)
         self._messages = TokenBucket(bounds.rate, bounds.rate * bounds.burst)
         self._bytes = TokenBucket(bounds.byte_rate, bounds.byte_rate * bounds.burst)
@@ -135,9 +146,15 @@ class Allowance:
         self._flood = self._flood_bytes = 0  # dropped in it
         self._flooded = 0  # seconds so far, one after the other
 
+    def hold_to(self, bounds: Bounds) -> None:
+        """Let other bounds hold, which differ in what may come at once, in pace and in floods. Any thread."""
+        self.bounds = bounds
+        self._messages.burst = bounds.rate * bounds.burst
+        self._bytes.burst = bounds.byte_rate * bounds.burst
+
     def take(self, size: int, now: float) -> Verdict:
         """Decide about a message of `size` bytes."""
-        size = size if self._bounds.counts_bytes else 0
+        size = size if self.bounds.counts_bytes else 0
         if self._messages.take(1, now):
             if self._bytes.take(size, now):
                 return Verdict.TAKEN
@@ -146,19 +163,19 @@ class Allowance:
 
     def spend(self, size: int) -> None:
         """Use up to so many bytes more, or all that are left."""
-        if self._bounds.counts_bytes:
+        if self.bounds.counts_bytes:
             self._bytes.take_share(1, size)
 
     def lease(self) -> tuple[int, int]:
         """Hand out messages and bytes to be used without another `take`; what is not used is given back."""
-        largest = self._bounds.largest
-        size = self._bytes.take_share(1 / 8, largest) if self._bounds.counts_bytes else largest
+        largest = self.bounds.largest
+        size = self._bytes.take_share(1 / 8, largest) if self.bounds.counts_bytes else largest
         return self._messages.take_share(1 / 8, LEASE), size
 
     def give_back(self, messages: int, size: int) -> None:
         """Take what is left of a lease."""
         self._messages.give(messages)
-        if self._bounds.counts_bytes:
+        if self.bounds.counts_bytes:
             self._bytes.give(size)
 
     def repay(self, messages: int, size: int, now: float) -> None:
@@ -177,7 +194,7 @@ class Allowance:
 
     def error(self, size: int) -> LimitError:
         """Return the error for a client whose message was dropped."""
-        bounds = self._bounds
+        bounds = self.bounds
         if (wait := self._messages.wait(1)) > 0:
             text = f"messages come faster than {bounds.rate:g} a second ({bounds.names[0]})"
         else:
@@ -189,7 +206,7 @@ class Allowance:
         quiet = self._window is None or now - self._window >= 2 * WINDOW
         if self._window is None or now - self._window >= WINDOW:
             most = IGNORED * WINDOW
-            ignored = self._over > most * self._bounds.rate or self._over_bytes > most * self._bounds.byte_rate
+            ignored = self._over > most * self.bounds.rate or self._over_bytes > most * self.bounds.byte_rate
             self._window, self._over, self._over_bytes = now, 0, 0
             if ignored and not quiet:
                 return Verdict.IGNORED
@@ -206,39 +223,57 @@ class Allowance:
             self._second, self._flood, self._flood_bytes = now, 0, 0
         self._flood += 1
         self._flood_bytes += size
-        if self._flooded + 1 < self._bounds.flood_seconds or not self._is_flood(1.0):
+        if self._flooded + 1 < self.bounds.flood_seconds or not self._is_flood(1.0):
             return False
         self._flooded = self._flood = self._flood_bytes = 0
         return True
 
     def _is_flood(self, seconds: float) -> bool:
-        most = self._bounds.flood * seconds
-        return self._flood > most * self._bounds.rate or self._flood_bytes > most * self._bounds.byte_rate
+        most = self.bounds.flood * seconds
+        return self._flood > most * self.bounds.rate or self._flood_bytes > most * self.bounds.byte_rate
 
 
 class Allowances:
-    """The allowances of clients that have left, until full again: who comes back has what was left. Pure."""
+    """The allowances of a Session's clients. Pure.
+
+    Those of clients that have left are kept until full again: who comes back has what was left. While there are
+    several owners, each is held to its bounds in company.
+    """
 
     def __init__(self) -> None:
+        self._used: list[Allowance] = []
         self._kept: deque[tuple[Hashable, Allowance]] = deque()
 
     def take(self, client: Hashable, bounds: Bounds, now: float) -> Allowance:
         """Return the allowance for a client's next Connection: one of its own that was kept, or a fresh one."""
         self._kept = deque(each for each in self._kept if not each[1].is_full(now))
+        allowance = self._back(client, bounds) or Allowance(bounds)
+        self._used.append(allowance)
+        self._hold()
+        return allowance
+
+    def _back(self, client: Hashable, bounds: Bounds) -> Allowance | None:
         for kept in self._kept:
-            if kept[0] == client and kept[1].bounds == bounds:
+            if kept[0] == client and kept[1].alone == bounds:
                 self._kept.remove(kept)
                 return kept[1]
-        return Allowance(bounds)
+        return None
+
+    def _hold(self) -> None:
+        has_company = sum(not each.alone.pace for each in self._used) > 1
+        for each in self._used:
+            each.hold_to(each.alone.in_company() if has_company else each.alone)
 
     def keep(self, client: Hashable, allowance: Allowance) -> None:
         """Keep what a client left; the oldest go, which are the fullest."""
+        self._used.remove(allowance)
+        self._hold()
         self._kept.append((client, allowance))
         if len(self._kept) > KEPT:
             self._kept.popleft()
 
     def forget(self) -> None:
-        """Drop all: another Session begins."""
+        """Drop what is kept: another Session begins."""
         self._kept.clear()
 
 

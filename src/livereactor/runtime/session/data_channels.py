@@ -22,7 +22,7 @@ from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.protocol.codecs import CODECS, Codec, format_of
 from livereactor.runtime.interfaces import Role
-from livereactor.runtime.session.allowance import HEAD_BYTES, LINK_AT_ONCE, TOGGLE_BURST, Allowance, InboundGate
+from livereactor.runtime.session.allowance import AT_ONCE, HEAD_BYTES, TOGGLE_BURST, Allowance, InboundGate
 from livereactor.runtime.session.events import ControlOpened, MembershipEvent, RefusePublish, TransportLost
 from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.membership import Membership
@@ -81,8 +81,8 @@ class DataChannels:
     ) -> None:
         self.connection, self.is_ours, self.may_record, self.log = connection, is_ours, may_record, log
         self._host, self._limits, self._leaves = host, limits, leaves
-        self._bounds = bounds = allowance.bounds
-        self._pace = TokenBucket(bounds.pace, LINK_AT_ONCE) if bounds.pace else None
+        self._allowance, self._largest = allowance, allowance.bounds.largest
+        self._pace = TokenBucket(allowance.alone.in_company().pace, AT_ONCE)
         self._chunks = role == "owner"
         self._gate = InboundGate(allowance, host.post, refused=self._refused, ignored=self._ignored)
         self._asked: deque[int] = deque()  # bytes of each request that has no outcome yet
@@ -112,7 +112,7 @@ class DataChannels:
         """Return the configuration of this Connection's Peer: what it may send is known before it sends."""
         # Without chunking, an engine puts together no message above 256 KiB for a client that may only watch.
         chunking = config.chunking and self._chunks
-        return replace(config, chunking=chunking, receive_bytes=self._bounds.largest, admit=self._gate)
+        return replace(config, chunking=chunking, receive_bytes=self._largest, admit=self._gate)
 
     def add(self, channel: Channel) -> None:
         """Add a channel that the client opened; any label but `control` is the data channel."""
@@ -181,12 +181,12 @@ class DataChannels:
             self._host.dispatch(TransportLost(self.connection, "messages arrive faster than they are read"))
 
     def _is_its_turn(self) -> bool:
-        return self._pace is None or self._pace.take(1, time.monotonic())
+        return not self._allowance.bounds.pace or self._pace.take(1, time.monotonic())
 
     async def _read_unread(self) -> None:
         try:
             while self._unread and not self._closed:
-                if self._pace is not None and not self._pace.take(1, time.monotonic()):
+                if not self._is_its_turn():
                     await asyncio.sleep(self._pace.wait(1))
                     continue
                 label, data = self._unread.popleft()
@@ -214,7 +214,7 @@ class DataChannels:
         assert self._codec is not None
         limits = self._limits
         may_step = label == m.DATA and not self._codec.TEXT  # the steps of a stepped session carry frames
-        limit = self._bounds.largest if may_step else min(self._bounds.largest, limits.message_bytes)
+        limit = self._largest if may_step else min(self._largest, limits.message_bytes)
         return self._codec.decode_client(label, data, limit=limit, nodes=limits.json_nodes)
 
     def _act(self, label: m.ChannelLabel, data: bytes, message: m.ClientMessage) -> None:
@@ -276,7 +276,11 @@ class DataChannels:
     def answer(self, outcome: m.Ack | m.ModelMessage | m.Failure | m.StepResult) -> None:
         """Send the outcome of a command or step. The client waited for it, so its request counts no longer."""
         if self._asked:  # those that are answered out of turn differ in size, and all of them have one outcome
-            self._gate.repay(self._asked.popleft())
+            size = self._asked.popleft()
+            if not (self._unread and self._allowance.bounds.pace):  # else it sends on, without waiting
+                self._gate.repay(size)
+                if self._allowance.bounds.repays:
+                    self._pace.give(1)
         self.send(outcome)
 
     def send(self, message: m.ServerMessage) -> None:

@@ -172,29 +172,62 @@ def test_a_lease_lets_no_more_through_than_the_bucket_held() -> None:
 
 
 def test_who_comes_back_goes_on_with_what_was_left() -> None:
-    kept, drained = Allowances(), Allowance(VIEWER)
+    allowances = Allowances()
+    drained = allowances.take(("viewer", "link"), VIEWER, 0.0)
     while drained.take(10, 0.0) is Verdict.TAKEN:
         pass
-    kept.keep(("viewer", "link"), drained)
-    assert kept.take(("viewer", "other"), VIEWER, 0.0) is not drained
-    assert kept.take(("viewer", "link"), OWNER, 0.0) is not drained
-    assert kept.take(("viewer", "link"), VIEWER, 0.0) is drained
-    assert kept.take(("viewer", "link"), VIEWER, 0.0) is not drained  # it is in use
-    kept.keep(("viewer", "link"), drained)
-    assert kept.take(("viewer", "link"), VIEWER, 100.0) is not drained  # it would be full again
-    kept.keep(("viewer", "link"), drained)
-    kept.forget()
-    assert kept.take(("viewer", "link"), VIEWER, 0.0) is not drained
+    allowances.keep(("viewer", "link"), drained)
+    assert allowances.take(("viewer", "other"), VIEWER, 0.0) is not drained
+    assert allowances.take(("viewer", "link"), OWNER, 0.0) is not drained
+    assert allowances.take(("viewer", "link"), VIEWER, 0.0) is drained
+    assert allowances.take(("viewer", "link"), VIEWER, 0.0) is not drained  # it is in use
+    allowances.keep(("viewer", "link"), drained)
+    assert allowances.take(("viewer", "link"), VIEWER, 100.0) is not drained  # it would be full again
+
+
+def test_another_session_begins_with_fresh_allowances() -> None:
+    allowances = Allowances()
+    drained = allowances.take("a", VIEWER, 0.0)
+    drained.take(10, 0.0)
+    allowances.keep("a", drained)
+    allowances.forget()
+    assert allowances.take("a", VIEWER, 0.0) is not drained
 
 
 def test_the_number_of_kept_allowances_is_bounded() -> None:
-    kept = Allowances()
-    drained = [Allowance(VIEWER) for _ in range(KEPT + 1)]
+    allowances = Allowances()
+    drained = [allowances.take(number, VIEWER, 0.0) for number in range(KEPT + 1)]
     for number, each in enumerate(drained):
         each.take(10, 0.0)
-        kept.keep(number, each)
-    assert kept.take(0, VIEWER, 0.0) is not drained[0]
-    assert kept.take(1, VIEWER, 0.0) is drained[1]
+        allowances.keep(number, each)
+    assert allowances.take(0, VIEWER, 0.0) is not drained[0]
+    assert allowances.take(1, VIEWER, 0.0) is drained[1]
+
+
+def test_owners_have_less_at_once_while_there_are_several() -> None:
+    allowances = Allowances()
+    first = allowances.take(1, OWNER, 0.0)
+    allowances.take(2, LINK, 0.0)
+    assert first.bounds == OWNER
+    second = allowances.take(3, OWNER, 0.0)
+    for each in (first, second):
+        verdicts = [each.take(10, 0.0) for _ in range(2000)]
+        assert verdicts.index(Verdict.TOLD) == 1000
+        assert verdicts.index(Verdict.IGNORED) == 1400
+    allowances.keep(3, second)
+    assert first.bounds == OWNER
+    assert sum(first.take(10, 100.0) is Verdict.TAKEN for _ in range(5000)) == 4000
+
+
+def test_an_owner_that_leaves_company_comes_back_to_what_was_left() -> None:
+    allowances = Allowances()
+    allowances.take(1, OWNER, 0.0)
+    second = allowances.take(2, OWNER, 0.0)
+    while second.take(10, 0.0) is Verdict.TAKEN:
+        pass
+    allowances.keep(2, second)
+    assert allowances.take(2, OWNER, 0.0) is second
+    assert second.bounds == OWNER.in_company()
 
 
 def test_a_closed_gate_admits_no_more_than_a_lease() -> None:

@@ -15,7 +15,7 @@ from livereactor.engine.port import Channel, ChannelEvent, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.runtime.interfaces import Role
-from livereactor.runtime.session.allowance import LINK_AT_ONCE, Allowance, bounds_of
+from livereactor.runtime.session.allowance import AT_ONCE, Allowance, bounds_of
 from livereactor.runtime.session.data_channels import DataChannels
 from livereactor.runtime.session.events import MembershipEvent
 
@@ -55,15 +55,18 @@ class Line:
         self.deliver = events
 
 
-def sent_at_once(role: Role, link: str) -> tuple[Host, DataChannels]:
-    """A Connection whose client has sent MANY commands at once."""
+def open_channels(role: Role, link: str, *, company: bool) -> tuple[Host, Line, DataChannels]:
+    """A Connection that the model knows."""
     host, line, limits = Host(), Line(), Limits()
+    allowance = Allowance(bounds_of(limits, role, stepped=False, link=link))
+    if company:
+        allowance.hold_to(allowance.alone.in_company())
     channels = DataChannels(
         1,
         host,  # type: ignore[arg-type]
         limits,
         role=role,
-        allowance=Allowance(bounds_of(limits, role, stepped=False, link=link)),
+        allowance=allowance,
         is_ours=True,
         may_record=False,
         log=SparseLog(structlog.get_logger()),
@@ -71,10 +74,21 @@ def sent_at_once(role: Role, link: str) -> tuple[Host, DataChannels]:
     )
     channels.add(cast(Channel, line))
     channels.read_early()
+    return host, line, channels
+
+
+def send(line: Line, number: int) -> None:
+    """Have the client send a command."""
+    frame = v1.encode_client(m.Command("echo", {}, request_id=f"data_{number}"))
+    assert frame is not None
+    line.deliver(MessageReceived(frame[1], text=False))
+
+
+def sent_at_once(role: Role, link: str, *, company: bool = False) -> tuple[Host, DataChannels]:
+    """A Connection whose client has sent MANY commands at once."""
+    host, line, channels = open_channels(role, link, company=company)
     for number in range(MANY):
-        frame = v1.encode_client(m.Command("echo", {}, request_id=f"data_{number}"))
-        assert frame is not None
-        line.deliver(MessageReceived(frame[1], text=False))
+        send(line, number)
     return host, channels
 
 
@@ -86,10 +100,30 @@ async def test_messages_of_an_owner_are_read_as_they_arrive() -> None:
 @pytest.mark.parametrize("role", ["owner", "viewer"])
 async def test_messages_of_a_link_give_way_once_there_are_many_and_keep_their_order(role: Role) -> None:
     host, _ = sent_at_once(role, "share_1")
-    assert LINK_AT_ONCE <= len(host.read) < MANY
+    assert AT_ONCE <= len(host.read) < MANY
     async with asyncio.timeout(30):
         await host.done.wait()
     assert host.read == [f"data_{number}" for number in range(MANY)]
+
+
+async def test_messages_of_an_owner_in_company_give_way_too() -> None:
+    host, channels = sent_at_once("owner", "", company=True)
+    read = len(host.read)
+    assert AT_ONCE <= read < MANY
+    for number in range(read):  # the client did not wait for these
+        channels.answer(m.Ack(f"data_{number}"))
+    assert len(host.read) == read
+    async with asyncio.timeout(30):
+        await host.done.wait()
+    assert host.read == [f"data_{number}" for number in range(MANY)]
+
+
+async def test_an_owner_in_company_that_awaits_its_answers_does_not_wait() -> None:
+    host, line, channels = open_channels("owner", "", company=True)
+    for number in range(MANY):
+        send(line, number)
+        assert len(host.read) == number + 1
+        channels.answer(m.Ack(f"data_{number}"))
 
 
 async def test_messages_that_wait_are_not_read_once_their_connection_is_closed() -> None:
