@@ -105,7 +105,7 @@ def confine(hidden: Sequence[Path], *, mounts: bool = True) -> Confinement:
     """
     if not sys.platform.startswith("linux"):
         return Confinement.NONE
-    folders = [each.resolve() for each in hidden if each.is_dir()]
+    folders = _outermost([each.resolve() for each in hidden if each.is_dir()])
     is_covered = mounts and bool(folders) and _cover(folders)
     _leave(folders)
     with suppress(OSError):
@@ -167,6 +167,11 @@ def _call(name: str, *arguments: object) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), name)
     return done
+
+
+def _outermost(folders: Sequence[Path]) -> Sequence[Path]:
+    """Return these without those in another: what lies beside one of them is otherwise not hidden."""
+    return [each for each in dict.fromkeys(folders) if not any(other in each.parents for other in folders)]
 
 
 def _cover(folders: Sequence[Path]) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -28,6 +29,7 @@ from livereactor.pool.subprocess.pool import SubprocessPool
 from livereactor.settings import Resolved, Settings, effective, is_secret, variable
 from livereactor.settings.sections import RuntimeSettings
 from livereactor.store.port import Store
+from livereactor.store.sql.store import file_of
 from livereactor.wiring.catalogue import ListedModel
 from livereactor.wiring.options import blobs_url
 from livereactor.wiring.process import LOOPBACK
@@ -83,22 +85,33 @@ def confined(settings: Settings, folder: Path, targets: Sequence[str]) -> Mappin
         targets: of the models.
 
     Raises:
-        ConfigError: a model or Python itself lies in there.
+        ConfigError: a model, Python itself or the folder of temporary files lies in there.
     """
     if settings.pool.isolation == "off":
         return {}
-    blobs = blobs_url(settings, folder / "blobs")
-    is_bucket = "://" in blobs
-    hidden = [folder, *([] if is_bucket or Path(blobs).is_relative_to(folder) else [Path(blobs)])]
-    for needed in (sys.prefix, *(target.partition(":")[0] for target in targets)):
-        if any(Path(needed).absolute().is_relative_to(each) for each in hidden):
-            raise ConfigError(
-                f"{needed} lies in a folder that models may not see ({hidden[0]}); set another data folder, "
-                'or [pool] isolation = "off" if you trust the models'
-            )
+    hidden = list(_private_folders(settings, folder))
+    files = (target.partition(":")[0] for target in targets)
+    for needed in (sys.prefix, sys.base_prefix, tempfile.gettempdir(), *files):
+        for each in hidden:
+            if Path(needed).absolute().is_relative_to(each):
+                raise ConfigError(
+                    f"{needed} lies in a folder that models may not see ({each}); keep data, files and database in "
+                    'folders of their own, or set [pool] isolation = "off" if you trust the models'
+                )
     # A bucket's keys open the files of all accounts. A model that has a bucket of its own reads its own profile.
-    keys = dict.fromkeys(BUCKET_KEYS, "") if is_bucket else {}
+    keys = dict.fromkeys(BUCKET_KEYS, "") if "://" in blobs_url(settings, folder / "blobs") else {}
     return {CONFINED: os.pathsep.join(map(str, hidden)), **keys}
+
+
+def _private_folders(settings: Settings, folder: Path) -> Iterator[Path]:
+    """Yield the data folder, and those outside it of uploads and of the database, beside which SQLite keeps files."""
+    yield folder
+    outside = list[Path]()
+    if "://" not in (blobs := blobs_url(settings, folder / "blobs")):
+        outside.append(Path(blobs))
+    if settings.store.url is not None and (file := file_of(settings.store.url)) is not None:
+        outside += [file.parent, file.resolve().parent]  # where a link is, and where it leads
+    yield from (each for each in dict.fromkeys(outside) if not each.is_relative_to(folder))
 
 
 def _settings(resolved: Resolved) -> Iterator[tuple[str, str]]:

@@ -151,6 +151,7 @@ def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
         ("nonsense", "not a URL"),
         ("sqlite://", "name a file"),
         ("sqlite:///:memory:", "name a file"),
+        ("sqlite:///file:store.db?uri=true", "name a file"),
     ],
 )
 def test_what_names_no_database_of_ours_is_refused_with_what_to_write(url: str, says: str) -> None:

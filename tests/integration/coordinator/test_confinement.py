@@ -14,6 +14,7 @@ import pytest
 
 from livereactor.pool.confinement import CONFINED
 from livereactor.pool.model_process import MODULE
+from tests.tools.serving import livereactor_serve
 
 PROBE: Final = """
 import ctypes, json, os, pathlib, platform, resource, signal, socket, subprocess, sys, threading
@@ -93,6 +94,29 @@ class Pond(lr.Model):
     def stream(self) -> Iterator[None]:
         yield None
 """
+READER: Final = """
+import os
+from pathlib import Path
+
+def read(phase):
+    facts, said = Path(os.environ["FACTS"]), Path(os.environ["SAID"])
+    try:
+        got = (facts / "live.db").read_bytes()[:6].decode()
+    except OSError:
+        got = "nothing"
+    try:
+        names = sorted(each.name for each in facts.iterdir())
+    except OSError:
+        names = []
+    (said / f"{phase}.database").write_text(got)
+    (said / f"{phase}.names").write_text(str(names))
+
+read("imported")
+"""
+READING: Final = """
+    def load(self) -> None:
+        read("loaded")
+"""
 CANNOT: Final = (
     "secret",
     "child",
@@ -161,6 +185,55 @@ def test_a_confined_process_reaches_its_own_and_nothing_hidden(tmp_path: Path, m
         pytest.skip(f"this kernel or container allows only: {found['kind']}")
     assert {name for name in CANNOT if found[name]} == set()
     assert {name for name in CAN if not found[name]} == set()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux confines processes")
+@pytest.mark.parametrize("mode", ["mounts", "landlock"])
+def test_a_folder_in_another_hidden_one_shows_nothing_of_that(tmp_path: Path, mode: str) -> None:
+    """As the data folder, beside a database that lies in the folder above it."""
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for place in (inner, inner.parent):
+        (place / "facts").write_text("secret")
+    reading = """
+import pathlib, sys
+from livereactor.pool.confinement import confine
+inner = pathlib.Path(sys.argv[1])
+confine([inner, inner.parent], mounts=sys.argv[2] == "mounts")
+for each in (inner, inner.parent):
+    try:
+        print((each / "facts").read_text())
+    except OSError:
+        print("hidden")
+"""
+    command = [sys.executable, "-c", reading, str(inner), mode]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["hidden", "hidden"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux confines processes")
+@pytest.mark.parametrize("isolation", ["auto", "off"])
+def test_a_model_reads_no_database_outside_the_data_folder(tmp_path: Path, isolation: str) -> None:
+    """Neither while its schema is read nor while it is served; it would, if it were trusted."""
+    facts, models, said = (tmp_path / name for name in ("facts", "models", "said"))
+    models.mkdir()
+    said.mkdir()
+    (models / "pond.py").write_text(f"{READER}{MODEL}{READING}")
+    environment = {
+        "LIVEREACTOR_STORE__URL": f"sqlite:///{facts}/live.db",
+        "LIVEREACTOR_POOL__ISOLATION": isolation,
+        "LIVEREACTOR_COORDINATOR__DRAIN_TIMEOUT": "1",
+        "FACTS": str(facts),
+        "SAID": str(said),
+    }
+    started = livereactor_serve([models / "pond.py"], log_path=tmp_path / "log", environment=environment)
+    with started as served:
+        served.wait_for_worker()
+        found = {each.name: each.read_text() for each in said.iterdir()}
+    names = "[]" if isolation == "auto" else "['live.db', 'live.db-shm', 'live.db-wal']"
+    got = "nothing" if isolation == "auto" else "SQLite"
+    assert found == {f"{phase}.{what}": is_got for phase in ("imported", "loaded") for what, is_got in
+                     (("database", got), ("names", names))}  # fmt: skip
 
 
 def test_the_working_folder_is_not_imported_from(tmp_path: Path) -> None:

@@ -128,6 +128,40 @@ def test_a_model_in_the_data_folder_is_a_mistake(folder: Path) -> None:
         fleet_plan(listed, resolve(folder, command_line={}), SECRETS, folder / "data")
 
 
+def hidden_with(folder: Path, url: str) -> list[str]:
+    """Folders that workers are told to hide, with this database."""
+    resolved = resolve(folder, command_line={"store.url": url})
+    plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")
+    return plan.environment["LIVEREACTOR_WORKER_CONFINED"].split(":")
+
+
+def test_the_folder_of_a_database_elsewhere_is_hidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    data, facts, disk = folder / "data", folder / "facts", folder / "disk"
+    assert hidden_with(folder, f"sqlite:///{facts}/live.db") == [str(data), str(facts)]
+    assert hidden_with(folder, "sqlite:///facts/live.db") == [str(data), str(facts)]
+    assert hidden_with(folder, f"sqlite:///{data}/more/live.db") == [str(data)]
+    assert hidden_with(folder, "postgresql://live@db.example/live") == [str(data)]
+    facts.mkdir()
+    disk.mkdir()
+    (facts / "live.db").symlink_to(disk / "live.db")  # both can be written: the link, and the file
+    assert hidden_with(folder, f"sqlite:///{facts}/live.db") == [str(data), str(facts), str(disk)]
+
+
+@pytest.mark.parametrize("needed", ["model", "temporary files"])
+def test_a_database_beside_what_models_need_is_a_mistake(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, needed: str
+) -> None:
+    place = folder / "facts" / "below"
+    place.mkdir(parents=True)
+    if needed == "temporary files":
+        monkeypatch.setattr("tempfile.tempdir", str(place))
+    listed = [ListedModel("pond", "v1", f"{place if needed == 'model' else folder}/pond.py:Pond", {})]
+    resolved = resolve(folder, command_line={"store.url": f"sqlite:///{folder}/facts/live.db"})
+    with pytest.raises(ConfigError, match=rf"below.* may not see \({folder}/facts\)"):
+        fleet_plan(listed, resolved, SECRETS, folder / "data")
+
+
 def test_a_buckets_keys_are_kept_from_models(folder: Path) -> None:
     resolved = resolve(folder, command_line={"blobs.url": "s3://bucket/live"})
     plan = fleet_plan([ListedModel("pond", "v1", "models/pond.py", {})], resolved, SECRETS, folder / "data")

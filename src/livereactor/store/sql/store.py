@@ -56,6 +56,16 @@ def notices_of(url: str) -> Notices:
     return PostgresNotices(parsed)
 
 
+def file_of(url: str) -> Path | None:
+    """Return the file of an SQLite database, absolute; None = a server has the database.
+
+    Raises:
+        ConfigError: as `open_sql_store`.
+    """
+    parsed = _parsed(url)
+    return Path(str(parsed.database)).absolute() if parsed.get_backend_name() == "sqlite" else None
+
+
 def migrate(url: str) -> None:
     """Bring a database to this version's schema; raises as `open_sql_store`."""
     parsed = _parsed(url)
@@ -119,6 +129,8 @@ def _parsed(url: str) -> URL:
     except (ArgumentError, ValueError) as error:
         raise ConfigError("store url: not a URL; write sqlite:///PATH or postgresql://user@host/name") from error
     match parsed.drivername:
+        case "sqlite" if "uri" in parsed.query:  # its file would not be the one that is closed to others
+            raise ConfigError("store url: SQLite's `uri` is not supported; name a file, sqlite:///PATH")
         case "sqlite":
             return parsed
         case "postgresql" | "postgres":
