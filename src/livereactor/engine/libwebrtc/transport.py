@@ -60,6 +60,7 @@ class LibwebrtcChannel(InboundChannel):
     ) -> None:
         super().__init__(native.label(), lambda: opened(self), lambda: closed(self), admit)
         self._native, self._limit = native, limit
+        self._waiting_at_most = 0  # bytes; a look at what waits is answered by the network's thread, behind all it has
         native.on_open(lambda: post(self.on_open))
         native.on_close(lambda: post(self._on_close))
         native.on_message(lambda data, binary: self.arrive(MessageReceived(data, text=not binary), post))
@@ -87,13 +88,20 @@ class LibwebrtcChannel(InboundChannel):
         if not self.is_open:
             raise EngineError(f"channel {self.label!r} is not open; wait until it opens, or connect again")
         try:
-            if not self._native.is_chunked() and self.buffered_bytes + len(data) > PLAIN_BUFFER_BYTES:
-                raise rw.DataChannelQueueFull
+            if not self._native.is_chunked():
+                self._must_have_room(len(data))
             self._native.send(data, binary=not text)
         except rw.DataChannelQueueFull as error:
             raise EngineError(f"channel {self.label!r} is full; the receiver is too slow, drain it first") from error
         except RuntimeError as error:
             raise EngineError(f"channel {self.label!r} cannot send: {error}; connect again") from error
+
+    def _must_have_room(self, size: int) -> None:
+        if self._waiting_at_most + size > PLAIN_BUFFER_BYTES:
+            self._waiting_at_most = self.buffered_bytes
+            if self._waiting_at_most + size > PLAIN_BUFFER_BYTES:
+                raise rw.DataChannelQueueFull
+        self._waiting_at_most += size
 
     async def drain(self, timeout: float) -> bool:
         if not self.is_open:

@@ -28,6 +28,7 @@ from livereactor.runtime.session.member import DataOpened
 from livereactor.runtime.session.membership import Membership
 from livereactor.runtime.session.steps import too_large
 
+LOOK_BYTES: Final = 1024 * 1024  # sent until it is asked how many of them wait: the engine's thread has to answer
 BACKLOG_BYTES: Final = 8 * 1024 * 1024  # a client may leave unread; libwebrtc kills a channel above 16 MiB
 HELD_BYTES: Final = 64 * 1024 * 1024  # of frames that wait to be read; one chunked message at most
 READ_ON_LOOP: Final = 64 * 1024  # bytes of a message: up to a millisecond, like the way to a thread and back
@@ -98,6 +99,7 @@ class DataChannels:
         self._unread_bytes = 0
         self._reading: asyncio.Task[None] | None = None
         self._held: deque[m.ServerMessage] = deque()  # sent before the format was known and `data` open
+        self._sent: Counter[str] = Counter()  # bytes on each channel, since it was last asked how many wait
         self._faults: Counter[str] = Counter()
         self._closed = False
 
@@ -342,10 +344,13 @@ class DataChannels:
         channel = self._channels.get(frame[0]) if frame else None
         if frame is None or channel is None:  # this format has no place for it, or the client opened no `control`
             return
-        if channel.buffered_bytes > max(BACKLOG_BYTES, channel.max_message_bytes):
-            self._closed = True  # nothing more is queued for it
-            self._host.dispatch(TransportLost(self.connection, "the client does not read its messages"))
-            return
+        self._sent[frame[0]] += len(frame[1])
+        if self._sent[frame[0]] > LOOK_BYTES:
+            self._sent[frame[0]] = 0
+            if channel.buffered_bytes > max(BACKLOG_BYTES, channel.max_message_bytes):
+                self._closed = True  # nothing more is queued for it
+                self._host.dispatch(TransportLost(self.connection, "the client does not read its messages"))
+                return
         channel.send(frame[1], text=self._codec.TEXT)
 
     def _answer_instead(self, message: m.ServerMessage, error: LivereactorError) -> None:

@@ -1,4 +1,4 @@
-"""The pace at which the messages of a Connection are read."""
+"""The pace at which the messages of a Connection are read, and what waits for a client that does not read its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import structlog
 
 from livereactor.base.limits import Limits
 from livereactor.base.sparse_log import SparseLog
-from livereactor.engine.port import Channel, ChannelEvent, MessageReceived
+from livereactor.engine.port import Channel, ChannelEvent, ChannelOpened, MessageReceived
 from livereactor.protocol import messages as m
 from livereactor.protocol import v1
 from livereactor.runtime.interfaces import Role
 from livereactor.runtime.session.allowance import AT_ONCE, Allowance, bounds_of
-from livereactor.runtime.session.data_channels import DataChannels
-from livereactor.runtime.session.events import MembershipEvent
+from livereactor.runtime.session.data_channels import BACKLOG_BYTES, LOOK_BYTES, DataChannels
+from livereactor.runtime.session.events import MembershipEvent, TransportLost
 
 MANY = 400  # messages: what a link may send at once
 
@@ -27,6 +27,7 @@ class Host:
 
     def __init__(self) -> None:
         self.read: list[str | None] = []
+        self.lost: list[MembershipEvent] = []
         self.done = asyncio.Event()
 
     @property
@@ -35,7 +36,9 @@ class Host:
 
     def frame_received(self, connection: int, *, binary: bool, now: float) -> None: ...
 
-    def dispatch(self, event: MembershipEvent) -> None: ...
+    def dispatch(self, event: MembershipEvent) -> None:
+        if isinstance(event, TransportLost):
+            self.lost.append(event)
 
     def post(self, work: Callable[[], None]) -> None: ...
 
@@ -48,16 +51,28 @@ class Host:
 class Line:
     """A data channel that delivers by hand."""
 
-    label, is_open = m.DATA, False
+    label, is_open, max_message_bytes = m.DATA, False, 256 * 1024
     deliver: Callable[[ChannelEvent], None]
+
+    def __init__(self, *, is_read: bool = True) -> None:
+        self.is_read, self.sent, self.looks = is_read, 0, 0
+
+    def send(self, data: bytes, *, text: bool) -> None:
+        self.sent += len(data)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What waits to be read: with libwebrtc, the network's thread has to answer it."""
+        self.looks += 1
+        return 0 if self.is_read else self.sent
 
     def listen(self, events: Callable[[ChannelEvent], None]) -> None:
         self.deliver = events
 
 
-def open_channels(role: Role, link: str, *, company: bool) -> tuple[Host, Line, DataChannels]:
+def open_channels(role: Role, link: str, *, company: bool, is_read: bool = True) -> tuple[Host, Line, DataChannels]:
     """A Connection that the model knows."""
-    host, line, limits = Host(), Line(), Limits()
+    host, line, limits = Host(), Line(is_read=is_read), Limits()
     allowance = Allowance(bounds_of(limits, role, stepped=False, link=link))
     if company:
         allowance.hold_to(allowance.alone.in_company())
@@ -132,3 +147,17 @@ async def test_messages_that_wait_are_not_read_once_their_connection_is_closed()
     channels.close()
     await asyncio.sleep(0.05)  # twenty of them would have been read
     assert len(host.read) == read
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_client_that_does_not_read_is_given_up_and_others_cost_few_looks(*, is_read: bool) -> None:
+    host, line, channels = open_channels("owner", "", company=False, is_read=is_read)
+    line.deliver(ChannelOpened())
+    send(line, 0)
+    for _ in range(1100):
+        channels.send(m.ModelMessage("tick", {"text": "x" * 16 * 1024}))
+    if is_read:
+        assert line.sent > 2 * BACKLOG_BYTES
+        assert line.looks <= line.sent / LOOK_BYTES
+    assert bool(host.lost) != is_read
+    assert is_read or line.sent <= BACKLOG_BYTES + 2 * LOOK_BYTES
